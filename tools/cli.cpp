@@ -1,0 +1,28 @@
+#include "tools/cli.h"
+
+#include <iostream>
+
+#include "finer/core/build_info.h"
+#include "finer/core/error.h"
+
+namespace finer::cli {
+
+std::string version_text() {
+  const std::string cuda = FINER_CUDA_VERSION;
+  return std::string("finer ") + FINER_VERSION + " (commit " + FINER_COMMIT + ", LibTorch " + FINER_TORCH_VERSION +
+         ", CUDA " + (cuda.empty() ? "kernels not built" : cuda) + ")";
+}
+
+int run(const std::string& program, const std::function<int()>& body) {
+  try {
+    return body();
+  } catch (const Error& error) {
+    std::cerr << program << ": " << error.what() << std::endl;
+    return 2;
+  } catch (const std::exception& error) {
+    std::cerr << program << ": internal error: " << error.what() << std::endl;
+    return 1;
+  }
+}
+
+}  // namespace finer::cli
