@@ -6,9 +6,10 @@
 
 namespace finer {
 
-/// Writes `path` so that it is either the old file or the whole new one, whatever happens: beside it under a
-/// temporary name, fsync, rename, fsync of the folder. `write` gets an open file descriptor.
-/// Throws: Error with the path and errno's text (disk full included); the temporary is removed.
+/// Writes `path` so that it is either the old file or the whole new one, whatever happens: beside
+/// it under a temporary name, fsync, rename, fsync of the folder. `write` gets an open file
+/// descriptor. Throws: Error with the path and errno's text (disk full included); the temporary is
+/// removed.
 void atomic_write(const std::filesystem::path& path, const std::function<void(int fd)>& write);
 void atomic_write(const std::filesystem::path& path, std::string_view bytes);
 
