@@ -8,9 +8,9 @@ namespace finer::data {
 
 /// One file of conversations and the folder its pictures are in.
 struct SetConfig {
-  std::string path;      // LLaVA JSON (array) or JSONL
-  std::string images;    // root the records' `image` is relative to; empty: the file's own folder
-  double weight = 1.0;   // share: 2 = every sample twice an epoch, 0.5 = a new half of them each epoch
+  std::string path;     // LLaVA JSON (array) or JSONL
+  std::string images;   // root the records' `image` is relative to; empty: the file's own folder
+  double weight = 1.0;  // share: 2 = each sample twice an epoch, 0.5 = a new half each epoch
   double loss_weight = 1.0;  // factor on the loss of this set's target tokens
 };
 
@@ -24,8 +24,8 @@ struct DataConfig {
   std::string on_bad_record = "stop";      // stop | skip
   int64_t max_bad_records = 100;           // skip: the run stops after this many
   bool shuffle = true;
-  int64_t workers = 2;                     // loader threads; their number changes nothing in the result
-  int64_t prefetch_steps = 2;              // optimizer steps prepared ahead
+  int64_t workers = 2;         // loader threads; their number changes nothing in the result
+  int64_t prefetch_steps = 2;  // optimizer steps prepared ahead
 };
 
 /// How samples become optimizer steps and device passes.

@@ -1,28 +1,46 @@
 #pragma once
 
+#include "finer/text/conversation.h"
+
 #include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
-
-#include "finer/text/conversation.h"
 
 namespace finer::data {
 
-/// One conversation, checked: turns alternate human, gpt, ...; `<image>` stands in it exactly when there is a picture.
+/// One conversation, checked: turns alternate human, gpt, ...; `<image>` stands in one turn exactly
+/// when there is a picture.
 struct Sample {
-  std::string id;                    // as in the file, numbers included; the index where the file has none
+  std::string id;             // as in the file, numbers included; the index where the file has none
+  bool id_is_number = false;  // what it was in the file, for writing it back
   std::optional<std::string> image;  // relative to the set's image root
   std::vector<Turn> turns;
 };
 
-/// Reads one record of LLaVA's form from its JSON text.
+/// Reads one record from its JSON text. Forms that are read:
+/// - LLaVA / ShareGPT: {"id", "image"?, "conversations": [{"from": "human" | "gpt", "value"}]};
+/// - chat: {"messages": [{"role": "user" | "assistant", "content"}]}; both key pairs and both role
+/// names work in
+///   both lists. `content` may be a list of {"type": "text"}, {"type": "image"} and {"type":
+///   "image_url"} parts: it reads as the picture's mark, a line break, and the texts one after the
+///   other;
+/// - `image` (or `images`): a path, null, or a list of one path. Other keys are not looked at.
+/// A conversation that starts with gpt loses that turn, as in LLaVA's preprocess_v1. A system turn
+/// is refused: the conversation template brings its own.
+///
 /// Throws: DataError with the reason; the caller knows file and index.
 Sample parse_sample(std::string_view json_text, int64_t index);
 
-/// `root / relative`, refused when absolute or when it leaves `root` ("..", a link that leads out is fine).
-/// Throws: DataError.
-std::filesystem::path resolve_inside(const std::filesystem::path& root, const std::string& relative);
+/// The record's id as far as it can be told from a faulty record, "" where it cannot: for messages.
+std::string peek_id(std::string_view json_text);
+
+/// `root / relative`, refused when empty, absolute, with a NUL byte, or with a ".." in it. A link
+/// that leads out of `root` is the user's own doing and is followed. Throws: DataError with the
+/// reason.
+std::filesystem::path resolve_inside(const std::filesystem::path& root,
+                                     const std::string& relative);
 
 }  // namespace finer::data

@@ -10,11 +10,13 @@ struct SampleRef {
   int64_t index = 0;
 };
 
-/// Order of the samples of several weighted sets, epoch after epoch, a pure function of (sizes, weights, seed,
-/// shuffle): any position is reached at once, so a resumed run need not read what it skips.
+/// Order of the samples of several weighted sets, epoch after epoch, a pure function of (sizes,
+/// weights, seed, shuffle): any position is reached at once, so a resumed run need not read what it
+/// skips.
 ///
-/// An epoch holds each set floor(weight) times, and of the rest of the weight a share of its samples, drawn
-/// anew each epoch. Without shuffle: file order, set after set; a share is then its first samples.
+/// An epoch holds each set floor(weight) times, and of the rest of the weight a share of its
+/// samples, drawn anew each epoch. Without shuffle: file order, set after set; a share is then its
+/// first samples.
 class Sampler {
  public:
   Sampler(std::vector<int64_t> sizes, std::vector<double> weights, uint64_t seed, bool shuffle);

@@ -1,0 +1,291 @@
+#include "data/loader.h"
+
+#include "finer/core/error.h"
+#include "finer/core/log.h"
+
+#include <algorithm>
+#include <chrono>
+#include <condition_variable>
+#include <deque>
+#include <exception>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <utility>
+
+namespace finer::data {
+
+namespace {
+
+using Outcome = SampleSource::Outcome;
+using Clock = std::chrono::steady_clock;
+
+// One optimizer step while it is being prepared. The lock guards `claimed`, `open` and `is_ready`;
+// a slot of the vectors belongs to the worker that claimed it, and everything to the one that
+// finishes the last slot.
+struct StepWork {
+  StepBatch batch;
+  std::vector<SampleRef> refs;
+  std::vector<SampleSource::Prepared> prepared;
+  std::vector<std::exception_ptr> faults;
+  size_t claimed = 0;  // slots handed out
+  size_t open = 0;     // slots not finished yet
+  bool is_ready = false;
+  std::exception_ptr fault;          // of the first sample, in order, that failed
+  std::vector<std::string> skipped;  // reasons of bad records, in order
+};
+
+}  // namespace
+
+struct Loader::Impl {
+  Impl(const SampleSource& sample_source, Sampler order, const DataConfig& data,
+       const BatchConfig& batch, int64_t first_step, int64_t first_position, int64_t end_position,
+       LoaderCounts start)
+      : source(sample_source),
+        sampler(std::move(order)),
+        step_samples(batch.samples),
+        device_tokens(batch.device_tokens),
+        max_bad_records(data.max_bad_records),
+        most_in_flight(static_cast<size_t>(std::max<int64_t>(1, data.prefetch_steps))),
+        next_step(first_step),
+        cursor(first_position),
+        last_position(end_position),
+        counts(start) {
+    FINER_CHECK(step_samples > 0, "batch.samples above 0");
+    FINER_CHECK(first_position >= 0, "a cursor from 0 on");
+    try {
+      for (int64_t i = 0; i < data.workers; ++i) {
+        threads.emplace_back([this] { work(); });
+      }
+    } catch (...) {  // the system has no more threads: end those that started
+      stop();
+      throw;
+    }
+  }
+  ~Impl() { stop(); }
+
+  void stop() {
+    {
+      const std::lock_guard<std::mutex> hold(lock);
+      stopping = true;
+    }
+    work_changed.notify_all();
+    for (auto& thread : threads) thread.join();
+    threads.clear();
+  }
+
+  // Lays out the step at the cursor. Under the lock. Null at the end of the run.
+  std::unique_ptr<StepWork> plan() {
+    if (cursor >= last_position) return nullptr;
+    const int64_t epoch_end = (cursor / sampler.epoch_size() + 1) * sampler.epoch_size();
+    const int64_t limit = std::min(epoch_end, last_position);
+    const int64_t end = cursor + std::min(step_samples, limit - cursor);
+    auto step = std::make_unique<StepWork>();
+    step->batch.step = next_step++;
+    step->batch.first_position = cursor;
+    step->batch.next_position = end;
+    for (int64_t position = cursor; position < end; ++position)
+      step->refs.push_back(sampler.at(position));
+    step->prepared.resize(step->refs.size());
+    step->faults.resize(step->refs.size());
+    step->open = step->refs.size();
+    cursor = end;
+    return step;
+  }
+
+  void prepare(StepWork& step, size_t slot) const {
+    try {
+      step.prepared[slot] = source.prepare(step.refs[slot]);
+    } catch (...) {
+      step.faults[slot] = std::current_exception();
+    }
+  }
+
+  // Packs a step whose slots are all finished.
+  void assemble(StepWork& step) const {
+    for (const auto& fault : step.faults) {
+      if (fault) {
+        step.fault = fault;
+        step.prepared.clear();
+        return;
+      }
+    }
+    try {
+      pack_passes(step);
+    } catch (...) {
+      step.fault = std::current_exception();
+    }
+  }
+
+  void pack_passes(StepWork& step) const {
+    StepBatch& batch = step.batch;
+    std::vector<ReadySample> ready;
+    std::vector<int64_t> lengths;
+    for (auto& prepared : step.prepared) {
+      switch (prepared.outcome) {
+        case Outcome::kReady:
+          batch.counts.cut += prepared.was_cut;
+          lengths.push_back(static_cast<int64_t>(prepared.sample.input_ids.size()));
+          ready.push_back(std::move(prepared.sample));
+          break;
+        case Outcome::kOverLength:
+          ++batch.counts.dropped_over_length;
+          break;
+        case Outcome::kZeroLabel:
+          ++batch.counts.dropped_zero_label;
+          break;
+        case Outcome::kBad:
+          ++batch.counts.bad_records;
+          step.skipped.push_back(std::move(prepared.reason));
+          break;
+      }
+    }
+    step.prepared.clear();
+    batch.num_samples = static_cast<int64_t>(ready.size());
+    batch.counts.samples = batch.num_samples;
+    auto from = ready.begin();
+    for (const int64_t count : split_by_tokens(lengths, device_tokens)) {
+      const auto to = from + count;
+      batch.passes.push_back(pack({std::make_move_iterator(from), std::make_move_iterator(to)}));
+      from = to;
+      const PackedBatch& pass = batch.passes.back();
+      batch.num_tokens += pass.num_tokens();
+      batch.num_label_tokens += pass.num_label_tokens;
+      batch.label_weight += pass.label_weight;
+    }
+  }
+
+  // The oldest step with a slot to hand out; plans one more when there is room. Under the lock.
+  StepWork* step_with_work() {
+    for (const auto& step : in_flight) {
+      if (step->claimed < step->refs.size()) return step.get();
+    }
+    if (in_flight.size() >= most_in_flight) return nullptr;
+    auto step = plan();
+    if (!step) return nullptr;
+    in_flight.push_back(std::move(step));
+    return in_flight.back().get();
+  }
+
+  void work() {
+    std::unique_lock<std::mutex> hold(lock);
+    for (;;) {
+      StepWork* step = nullptr;
+      work_changed.wait(hold, [&] {
+        if (stopping) return true;
+        try {
+          step = step_with_work();
+        } catch (...) {  // no memory for the plan: next() tells
+          plan_fault = std::current_exception();
+          step_ready.notify_all();
+          return false;
+        }
+        return step != nullptr;
+      });
+      if (stopping) return;
+      const size_t slot = step->claimed++;
+      hold.unlock();
+      prepare(*step, slot);
+      hold.lock();
+      if (--step->open > 0) continue;
+      hold.unlock();
+      assemble(*step);
+      hold.lock();
+      step->is_ready = true;
+      step_ready.notify_all();
+    }
+  }
+
+  // The next step with all its slots finished; null at the end.
+  std::unique_ptr<StepWork> take() {
+    if (threads.empty()) {
+      auto step = plan();
+      if (!step) return nullptr;
+      for (size_t slot = 0; slot < step->refs.size(); ++slot) {
+        prepare(*step, slot);
+        if (step->faults[slot]) break;
+      }
+      assemble(*step);
+      return step;
+    }
+    std::unique_lock<std::mutex> hold(lock);
+    step_ready.wait(hold, [&] {
+      if (in_flight.empty()) return cursor >= last_position || plan_fault != nullptr;
+      return in_flight.front()->is_ready;
+    });
+    if (in_flight.empty()) {
+      if (plan_fault) std::rethrow_exception(plan_fault);
+      return nullptr;
+    }
+    auto step = std::move(in_flight.front());
+    in_flight.pop_front();
+    hold.unlock();
+    work_changed.notify_all();
+    return step;
+  }
+
+  // Adds the step's counts to the totals; too many bad records end the run.
+  void count(StepWork& step) {
+    const LoaderCounts& own = step.batch.counts;
+    for (const auto& reason : step.skipped) {
+      log::warn("skipped: " + reason);
+      if (++counts.bad_records > max_bad_records) {
+        throw DataError("data.max_bad_records: more than " + std::to_string(max_bad_records) +
+                        " records were skipped; the last one: " + reason);
+      }
+    }
+    counts.samples += own.samples;
+    counts.cut += own.cut;
+    counts.dropped_over_length += own.dropped_over_length;
+    counts.dropped_zero_label += own.dropped_zero_label;
+    step.batch.counts = counts;
+  }
+
+  std::optional<StepBatch> next() {
+    if (failed) std::rethrow_exception(failed);
+    const auto start = Clock::now();
+    try {
+      auto step = take();
+      if (!step) return std::nullopt;
+      if (step->fault) std::rethrow_exception(step->fault);
+      count(*step);
+      step->batch.wait_s = std::chrono::duration<double>(Clock::now() - start).count();
+      return std::move(step->batch);
+    } catch (...) {
+      failed = std::current_exception();
+      throw;
+    }
+  }
+
+  const SampleSource& source;
+  Sampler sampler;  // plan() only, under the lock
+  const int64_t step_samples;
+  const int64_t device_tokens;
+  const int64_t max_bad_records;
+  const size_t most_in_flight;
+  int64_t next_step;
+  int64_t cursor;  // sampler position of the next step to plan
+  const int64_t last_position;
+  LoaderCounts counts;        // next() only
+  std::exception_ptr failed;  // next() only
+
+  std::mutex lock;
+  std::condition_variable work_changed;  // room for a step, or the end: workers wait for it
+  std::condition_variable step_ready;    // next() waits for it
+  std::deque<std::unique_ptr<StepWork>> in_flight;
+  std::exception_ptr plan_fault;
+  bool stopping = false;
+  std::vector<std::thread> threads;
+};
+
+Loader::Loader(const SampleSource& source, Sampler sampler, const DataConfig& data,
+               const BatchConfig& batch, int64_t first_step, int64_t first_position,
+               int64_t last_position, LoaderCounts counts)
+    : impl_(std::make_unique<Impl>(source, std::move(sampler), data, batch, first_step,
+                                   first_position, last_position, counts)) {}
+
+Loader::~Loader() = default;
+
+std::optional<StepBatch> Loader::next() { return impl_->next(); }
+
+}  // namespace finer::data
