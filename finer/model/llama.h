@@ -1,0 +1,69 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "finer/model/config.h"
+#include "finer/nn/attention.h"
+#include "finer/nn/mlp.h"
+#include "finer/nn/norm.h"
+#include "finer/nn/packing.h"
+#include "finer/nn/rope.h"
+
+namespace finer {
+
+class LlamaLayer {
+ public:
+  LlamaLayer(const std::string& path, const LanguageConfig& config, at::TensorOptions options);
+  /// x_TD    [T, D] residual stream
+  /// rows    positions whose output is wanted (int64 [M]); undefined: all
+  /// returns [T or M, D]
+  at::Tensor forward(const at::Tensor& x_TD, const RopeRows& rope, const Packing& packing,
+                     const at::Tensor& rows = {}) const;
+
+  RmsNorm input_norm, post_attention_norm;
+  Attention attention;
+  GatedMlp mlp;
+};
+
+/// LLaMA decoder over packed sequences. Source: https://arxiv.org/abs/2302.13971; `LlamaForCausalLM`.
+class Llama {
+ public:
+  Llama(const LanguageConfig& config, at::TensorOptions options);
+
+  /// ids int64 [T] -> [T, D] in the compute dtype.
+  at::Tensor embed(const at::Tensor& ids_T) const;
+
+  /// Hidden states after the last norm.
+  ///
+  /// x_TD     [T, D] embeddings (text and pictures)
+  /// rows     positions wanted, int64 [M] ascending; undefined: all. The last layer's output projection and MLP, and
+  ///          the norm, are computed for these alone: nothing else of them is ever used.
+  /// returns  [M, D]
+  at::Tensor forward(const at::Tensor& x_TD, const Packing& packing, const at::Tensor& rows = {});
+
+  /// The output matrix [V, D]: the embedding's where they are tied.
+  const at::Tensor& head() const { return config_.tie_embeddings ? embedding_ : head_; }
+
+  void visit_weights(const WeightVisitor& visit) const;
+  std::vector<Linear*> linears();
+  std::vector<at::Tensor*> other_weights();
+
+  const LanguageConfig& config() const { return config_; }
+  /// Computes each layer again in the backward pass instead of keeping what it needs.
+  bool recomputes_layers = false;
+
+ private:
+  LanguageConfig config_;
+  at::ScalarType dtype_;   // what it computes in; weights that train are float32 and cast at use
+  at::Tensor embedding_;   // [V, D]
+  at::Tensor head_;        // [V, D], undefined when tied
+  std::vector<LlamaLayer> layers_;
+  RmsNorm norm_;
+  Rope rope_;
+};
+
+}  // namespace finer

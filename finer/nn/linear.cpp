@@ -1,0 +1,146 @@
+#include "finer/nn/linear.h"
+
+#include <ATen/CPUGeneratorImpl.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include <atomic>
+
+#include "finer/core/error.h"
+#include "finer/core/rng.h"
+
+namespace finer {
+
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::Function;
+using torch::autograd::variable_list;
+
+std::atomic<uint64_t> g_dropout_seed{0};
+
+// 1 / keep where kept, 0 elsewhere, in dtype of x. Drawn on the CPU so that a seed means the same everywhere.
+at::Tensor dropout_mask(const at::Tensor& x, const Adapter& adapter, uint64_t seed) {
+  auto generator = at::make_generator<at::CPUGeneratorImpl>(mix_seed(seed, hash_bytes(adapter.id)));
+  const double keep = 1.0 - adapter.dropout;
+  if (x.is_cpu()) return at::empty_like(x).bernoulli_(keep, generator).mul_(1.0 / keep);
+  auto device_generator = at::globalContext().defaultGenerator(x.device()).clone();
+  device_generator.set_current_seed(mix_seed(seed, hash_bytes(adapter.id)));
+  return at::empty_like(x).bernoulli_(keep, device_generator).mul_(1.0 / keep);
+}
+
+// y = x W^T + bias, and for each adapted part: y_part += scale * (mask(x) A^T) B^T.
+//
+// Inputs in the order of the gradients: x [T, in], weight, bias?, A?, B of each adapted part (up to three).
+// Saved: x and u = mask(x) A^T [T, sum of R]; the mask is drawn again in the backward pass.
+class LinearFunction : public Function<LinearFunction> {
+ public:
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& weight,
+                            const at::Tensor& bias, const at::Tensor& A, const at::Tensor& B0, const at::Tensor& B1,
+                            const at::Tensor& B2, const Linear* layer, uint64_t seed) {
+    const auto dtype = x.scalar_type();
+    const auto W_t = weight.to(dtype).t();
+    auto y = bias.defined() ? at::addmm(bias.to(dtype), x, W_t) : at::mm(x, W_t);
+    const auto& adapter = layer->adapter();
+    at::Tensor u;
+    if (adapter) {
+      const bool drops = adapter->dropout > 0 && seed != 0;
+      const auto x_in = drops ? x * dropout_mask(x, *adapter, seed) : x;
+      u = at::mm(x_in, A.to(dtype).t());
+      const at::Tensor* Bs[] = {&B0, &B1, &B2};
+      int64_t row = 0;
+      for (size_t i = 0; i < adapter->parts.size(); ++i) {
+        const auto& part = adapter->parts[i];
+        auto y_part = y.narrow(1, layer->part_offset(part.part), layer->parts()[part.part].out);
+        y_part.addmm_(u.narrow(1, row, part.rank), Bs[i]->to(dtype).t(), 1, part.scale);
+        row += part.rank;
+      }
+    }
+    ctx->save_for_backward({adapter || weight.requires_grad() ? x : at::Tensor(), weight, A, B0, B1, B2, u});
+    ctx->saved_data["layer"] = static_cast<int64_t>(reinterpret_cast<intptr_t>(layer));
+    ctx->saved_data["seed"] = static_cast<int64_t>(seed);
+    ctx->saved_data["has_bias"] = bias.defined();
+    return y;
+  }
+
+  static variable_list backward(AutogradContext* ctx, variable_list grads) {
+    const auto saved = ctx->get_saved_variables();
+    const auto &x = saved[0], &weight = saved[1], &A = saved[2], &u = saved[6];
+    const auto* layer = reinterpret_cast<const Linear*>(static_cast<intptr_t>(ctx->saved_data["layer"].toInt()));
+    const auto seed = static_cast<uint64_t>(ctx->saved_data["seed"].toInt());
+    const auto dy = grads[0].contiguous();
+    const auto dtype = dy.scalar_type();
+
+    variable_list out(9);
+    const bool needs_dx = ctx->needs_input_grad(0);
+    if (needs_dx) out[0] = at::mm(dy, weight.to(dtype));
+    if (ctx->needs_input_grad(1)) out[1] = at::mm(dy.t(), x).to(weight.scalar_type());
+    if (ctx->saved_data["has_bias"].toBool() && ctx->needs_input_grad(2)) {
+      out[2] = dy.sum(0, false, at::kFloat);
+    }
+    const auto& adapter = layer->adapter();
+    if (!adapter) return out;
+
+    auto du = at::empty_like(u);
+    int64_t row = 0;
+    for (size_t i = 0; i < adapter->parts.size(); ++i) {
+      const auto& part = adapter->parts[i];
+      const auto dy_part = dy.narrow(1, layer->part_offset(part.part), layer->parts()[part.part].out);
+      auto du_part = du.narrow(1, row, part.rank);
+      const auto scaled_B = saved[3 + i].to(dtype) * part.scale;
+      at::mm_out(du_part, dy_part, scaled_B);
+      out[4 + i] = at::mm(u.narrow(1, row, part.rank).t(), dy_part).t().mul(part.scale).to(at::kFloat);
+      row += part.rank;
+    }
+    const bool drops = adapter->dropout > 0 && seed != 0;
+    const auto mask = drops ? dropout_mask(x, *adapter, seed) : at::Tensor();
+    out[3] = at::mm(du.t(), drops ? x * mask : x).to(at::kFloat);
+    if (needs_dx) {
+      const auto A_typed = A.to(dtype);
+      if (drops) {
+        out[0].add_(at::mm(du, A_typed).mul_(mask));
+      } else {
+        out[0].addmm_(du, A_typed);
+      }
+    }
+    return out;
+  }
+};
+
+}  // namespace
+
+uint64_t DropoutSeed::current() { return g_dropout_seed.load(); }
+DropoutSeed::DropoutSeed(uint64_t seed) : before_(g_dropout_seed.exchange(seed)) {}
+DropoutSeed::~DropoutSeed() { g_dropout_seed = before_; }
+
+Linear::Linear(std::vector<Part> parts, int64_t in, bool bias, at::TensorOptions options) : parts_(std::move(parts)) {
+  offsets_ = {0};
+  for (const auto& part : parts_) offsets_.push_back(offsets_.back() + part.out);
+  FINER_CHECK(parts_.size() >= 1 && parts_.size() <= 3, "a Linear has one to three parts");
+  weight_ = at::empty({offsets_.back(), in}, options);
+  if (bias) bias_ = at::empty({offsets_.back()}, options);
+}
+
+at::Tensor Linear::part_weight(size_t part) const { return weight_.narrow(0, offsets_[part], parts_[part].out); }
+
+void Linear::visit_weights(const WeightVisitor& visit) const {
+  for (size_t i = 0; i < parts_.size(); ++i) {
+    visit(parts_[i].path + ".weight", part_weight(i));
+    if (bias_.defined()) visit(parts_[i].path + ".bias", bias_.narrow(0, offsets_[i], parts_[i].out));
+  }
+}
+
+at::Tensor Linear::forward(const at::Tensor& x) const {
+  const auto rows = x.dim() == 2 ? x : x.reshape({-1, x.size(-1)});
+  at::Tensor B[3];
+  if (adapter_) {
+    for (size_t i = 0; i < adapter_->parts.size(); ++i) B[i] = adapter_->parts[i].B;
+  }
+  auto y = LinearFunction::apply(rows, weight_, bias_, adapter_ ? adapter_->A : at::Tensor(), B[0], B[1], B[2], this,
+                                 DropoutSeed::current());
+  if (x.dim() == 2) return y;
+  auto shape = x.sizes().vec();
+  shape.back() = y.size(1);
+  return y.view(shape);
+}
+
+}  // namespace finer
