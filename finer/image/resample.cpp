@@ -1,0 +1,273 @@
+#include "finer/image/resample.h"
+
+#include "finer/core/error.h"
+
+#include <algorithm>
+#include <cmath>
+#include <deque>
+
+// The inner loops are compiled twice and chosen at load time: 32-bit products are slow before AVX2.
+// Sanitizers cannot run code before main that picks one.
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__SANITIZE_ADDRESS__)
+#define FINER_TWO_SPEEDS __attribute__((target_clones("avx2", "default")))
+#else
+#define FINER_TWO_SPEEDS
+#endif
+
+namespace finer {
+namespace {
+
+constexpr int kFractionBits = 22;  // of a weight; 8-bit pixels times weights then fit 32 bits
+constexpr int32_t kHalf = 1 << (kFractionBits - 1);
+constexpr int64_t kBundleRows = 8;             // rows that go through the horizontal pass together
+constexpr int64_t kMaxTableWeights = 1 << 22;  // 16 MiB of horizontal weights at a time
+
+uint8_t rounded_pixel(int32_t sum) {  // `sum` holds the half already
+  return static_cast<uint8_t>(std::clamp(sum >> kFractionBits, 0, 255));
+}
+
+// Keys' cubic with a = -1/2.
+double cubic_weight(double x) {
+  constexpr double a = -0.5;
+  x = std::fabs(x);
+  if (x < 1.0) return ((a + 2.0) * x - (a + 3.0)) * x * x + 1.0;
+  if (x < 2.0) return (((x - 5.0) * x + 8.0) * x - 4.0) * a;
+  return 0.0;
+}
+
+/// The weights of one resized pixel.
+struct Weights {
+  int64_t first = 0;               // first pixel of the picture (its border not counted)
+  std::vector<int32_t> of_pixels;  // from there on
+  int32_t of_border = 0;           // their sum over the border
+};
+
+int64_t weight_count(const ResizeAxis& axis) {  // at most
+  const double scale = static_cast<double>(axis.bordered_px) / static_cast<double>(axis.resized_px);
+  return static_cast<int64_t>(std::ceil(2.0 * std::max(1.0, scale))) * 2 + 1;
+}
+
+// In double, divided by their sum, then rounded to 22 bits: each step matters to the last bit.
+Weights make_weights(const ResizeAxis& axis, int64_t resized, std::vector<double>& exact) {
+  const double scale = static_cast<double>(axis.bordered_px) / static_cast<double>(axis.resized_px);
+  const double stretch = std::max(1.0, scale);
+  const double support = 2.0 * stretch;
+  const double centre = (static_cast<double>(resized) + 0.5) * scale;
+  const auto begin = std::max<int64_t>(0, static_cast<int64_t>(centre - support + 0.5));
+  const auto end = std::min(axis.bordered_px, static_cast<int64_t>(centre + support + 0.5));
+
+  exact.resize(static_cast<size_t>(std::max<int64_t>(0, end - begin)));
+  double sum = 0.0;
+  for (size_t i = 0; i < exact.size(); ++i) {
+    const auto offset = static_cast<double>(begin + static_cast<int64_t>(i)) - centre + 0.5;
+    exact[i] = cubic_weight(offset * (1.0 / stretch));
+    sum += exact[i];
+  }
+
+  Weights weights;
+  weights.first = std::clamp<int64_t>(begin - axis.border_px, 0, axis.picture_px);
+  const auto last = std::clamp<int64_t>(end - axis.border_px, weights.first, axis.picture_px);
+  weights.of_pixels.reserve(static_cast<size_t>(last - weights.first));
+  for (size_t i = 0; i < exact.size(); ++i) {
+    const double share = sum != 0.0 ? exact[i] / sum : exact[i];
+    const double scaled = share * (1 << kFractionBits);
+    const auto weight = static_cast<int32_t>(scaled < 0.0 ? scaled - 0.5 : scaled + 0.5);
+    const auto pixel = begin + static_cast<int64_t>(i) - axis.border_px;
+    if (pixel < 0 || pixel >= axis.picture_px) {
+      weights.of_border += weight;
+    } else {
+      weights.of_pixels.push_back(weight);
+    }
+  }
+  return weights;
+}
+
+// Rows laid side by side, [pixel][channel][row], so that one weight meets 24 neighbouring bytes.
+void bundle_rows(const Image& image, int64_t first_row, int64_t rows, int64_t first_pixel,
+                 int64_t pixels, uint8_t* bundle) {
+  for (int64_t row = 0; row < rows; ++row) {
+    const auto* from = image.rgb.data() + ((first_row + row) * image.width + first_pixel) * 3;
+    for (int64_t i = 0; i < pixels * 3; ++i) bundle[i * kBundleRows + row] = from[i];
+  }
+}
+
+FINER_TWO_SPEEDS
+void weigh_bundle(const uint8_t* __restrict bundle, const int32_t* __restrict weights,
+                  int64_t count, int32_t* __restrict sums) {
+  int32_t total[3 * kBundleRows];
+  for (int i = 0; i < 3 * kBundleRows; ++i) total[i] = sums[i];
+  for (int64_t k = 0; k < count; ++k) {
+    const int32_t weight = weights[k];
+    const uint8_t* pixel = bundle + k * 3 * kBundleRows;
+    for (int i = 0; i < 3 * kBundleRows; ++i) total[i] += weight * pixel[i];
+  }
+  for (int i = 0; i < 3 * kBundleRows; ++i) sums[i] = total[i];
+}
+
+FINER_TWO_SPEEDS
+void weigh_row(const uint8_t* __restrict row, int32_t weight, int64_t count,
+               int32_t* __restrict sums) {
+  for (int64_t i = 0; i < count; ++i) sums[i] += weight * row[i];
+}
+
+FINER_TWO_SPEEDS
+void round_row(const int32_t* __restrict sums, int64_t count, uint8_t* __restrict row) {
+  for (int64_t i = 0; i < count; ++i) {
+    const int32_t value = sums[i] >> kFractionBits;
+    row[i] = static_cast<uint8_t>(value < 0 ? 0 : value > 255 ? 255 : value);
+  }
+}
+
+/// Resized rows that wait for more rows of the picture. Rows come in from the top, and each is
+/// added to the few results whose weights reach it; so the horizontal pass is never kept as a
+/// whole.
+class VerticalPass {
+ public:
+  VerticalPass(const ResizeAxis& axis, std::vector<uint8_t> border_row, int64_t columns,
+               int64_t first_column, Image& result)
+      : axis_(axis),
+        border_row_(std::move(border_row)),
+        columns_(columns),
+        first_column_(first_column),
+        result_(result) {
+    make_next();
+  }
+
+  int64_t first_row() const { return next_.first; }
+
+  void add(int64_t picture_row, const uint8_t* row) {
+    while (has_next() && next_.first <= picture_row) start_next();
+    for (auto& open : open_) {
+      const auto k = picture_row - open.weights.first;
+      if (k < static_cast<int64_t>(open.weights.of_pixels.size())) {
+        weigh_row(row, open.weights.of_pixels[static_cast<size_t>(k)], columns_ * 3,
+                  open.sums.data());
+      }
+    }
+    while (!open_.empty() && open_.front().end() <= picture_row + 1) finish_front();
+  }
+
+  void finish() {
+    while (has_next()) start_next();
+    while (!open_.empty()) finish_front();
+  }
+
+ private:
+  struct OpenRow {
+    int64_t index;
+    Weights weights;
+    std::vector<int32_t> sums;
+    int64_t end() const { return weights.first + static_cast<int64_t>(weights.of_pixels.size()); }
+  };
+
+  bool has_next() const { return next_index_ < axis_.window_px; }
+  void make_next() {
+    if (has_next()) next_ = make_weights(axis_, axis_.window_first + next_index_, scratch_);
+  }
+  void start_next() {
+    OpenRow open{next_index_, std::move(next_), std::vector<int32_t>(border_row_.size(), kHalf)};
+    weigh_row(border_row_.data(), open.weights.of_border, columns_ * 3, open.sums.data());
+    open_.push_back(std::move(open));
+    ++next_index_;
+    make_next();
+  }
+  void finish_front() {
+    const auto& open = open_.front();
+    round_row(open.sums.data(), columns_ * 3,
+              result_.rgb.data() + (open.index * result_.width + first_column_) * 3);
+    open_.pop_front();
+  }
+
+  const ResizeAxis axis_;
+  const std::vector<uint8_t> border_row_;
+  const int64_t columns_, first_column_;
+  Image& result_;
+  std::vector<double> scratch_;
+  std::deque<OpenRow> open_;
+  int64_t next_index_ = 0;
+  Weights next_;
+};
+
+// `columns` of the result from `first_column` on, all of its rows.
+void resample_columns(const Image& image, const ResizeAxis& across, const ResizeAxis& down,
+                      std::array<uint8_t, 3> border, int64_t first_column, int64_t columns,
+                      Image& result) {
+  std::vector<Weights> table;
+  std::vector<double> scratch;
+  int64_t first_pixel = image.width, end_pixel = 0;
+  for (int64_t x = 0; x < columns; ++x) {
+    table.push_back(make_weights(across, across.window_first + first_column + x, scratch));
+    const auto& weights = table.back();
+    if (weights.of_pixels.empty()) continue;
+    first_pixel = std::min(first_pixel, weights.first);
+    end_pixel = std::max(end_pixel, weights.first + static_cast<int64_t>(weights.of_pixels.size()));
+  }
+  const auto pixels = std::max<int64_t>(0, end_pixel - first_pixel);
+
+  // A row of nothing but border, after the horizontal pass.
+  std::vector<uint8_t> border_row(static_cast<size_t>(columns * 3));
+  for (int64_t x = 0; x < columns; ++x) {
+    int32_t sum = table[x].of_border;
+    for (const auto weight : table[x].of_pixels) sum += weight;
+    for (int c = 0; c < 3; ++c) border_row[x * 3 + c] = rounded_pixel(kHalf + sum * border[c]);
+  }
+
+  VerticalPass vertical(down, border_row, columns, first_column, result);
+  const auto last_weights = make_weights(down, down.window_first + down.window_px - 1, scratch);
+  const auto end_row = last_weights.first + static_cast<int64_t>(last_weights.of_pixels.size());
+  std::vector<uint8_t> bundle(static_cast<size_t>(pixels * 3 * kBundleRows));
+  std::vector<uint8_t> rows(static_cast<size_t>(columns * 3 * kBundleRows));
+  for (int64_t y = vertical.first_row(); y < end_row; y += kBundleRows) {
+    const auto count = std::min(kBundleRows, end_row - y);
+    bundle_rows(image, y, count, first_pixel, pixels, bundle.data());
+    for (int64_t x = 0; x < columns; ++x) {
+      const auto& weights = table[x];
+      int32_t sums[3 * kBundleRows];
+      for (int i = 0; i < 3 * kBundleRows; ++i) {
+        sums[i] = kHalf + weights.of_border * border[i / kBundleRows];
+      }
+      if (!weights.of_pixels.empty()) {
+        weigh_bundle(bundle.data() + (weights.first - first_pixel) * 3 * kBundleRows,
+                     weights.of_pixels.data(), static_cast<int64_t>(weights.of_pixels.size()),
+                     sums);
+      }
+      for (int c = 0; c < 3; ++c) {
+        for (int64_t row = 0; row < count; ++row) {
+          rows[(row * columns + x) * 3 + c] = rounded_pixel(sums[c * kBundleRows + row]);
+        }
+      }
+    }
+    for (int64_t row = 0; row < count; ++row) {
+      vertical.add(y + row, rows.data() + row * columns * 3);
+    }
+  }
+  vertical.finish();
+}
+
+void check_axis(const ResizeAxis& axis, int64_t picture_px) {
+  FINER_CHECK(axis.picture_px == picture_px && picture_px > 0, "an axis of the picture's own size");
+  FINER_CHECK(axis.border_px >= 0 && axis.border_px <= axis.bordered_px - picture_px,
+              "a picture within its borders");
+  FINER_CHECK(axis.window_px > 0 && axis.window_first >= 0 &&
+                  axis.window_first <= axis.resized_px - axis.window_px,
+              "a window within the resized picture");
+}
+
+}  // namespace
+
+Image resample_bicubic(const Image& image, const ResizeAxis& across, const ResizeAxis& down,
+                       std::array<uint8_t, 3> border) {
+  check_axis(across, image.width);
+  check_axis(down, image.height);
+  Image result{across.window_px, down.window_px, {}};
+  result.rgb.resize(static_cast<size_t>(result.width * result.height * 3));
+  // All columns at once, but for pictures so wide that their weights would need gigabytes.
+  const auto columns = std::max<int64_t>(1, kMaxTableWeights / weight_count(across));
+  for (int64_t first = 0; first < result.width; first += columns) {
+    resample_columns(image, across, down, border, first, std::min(columns, result.width - first),
+                     result);
+  }
+  return result;
+}
+
+}  // namespace finer
