@@ -1,14 +1,14 @@
 #pragma once
 
-#include <cstdint>
-#include <filesystem>
-#include <string>
-#include <vector>
-
 #include "data/config.h"
 #include "finer/model/config.h"
 #include "finer/train/config.h"
 #include "lora/config.h"
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
 
 namespace finer {
 
@@ -23,22 +23,24 @@ struct Recipe {
   LossConfig loss;
   CheckpointConfig checkpoint;
   LogConfig log;
-  std::string output;             // run directory
-  std::string device = "auto";    // auto | cpu | cuda | cuda:N
-  int64_t threads = 0;            // CPU threads of LibTorch; 0: all cores
+  std::string output;           // run directory
+  std::string device = "auto";  // auto | cpu | cuda | cuda:N
+  int64_t threads = 0;          // CPU threads of LibTorch; 0: all cores
   uint64_t seed = 0;
 };
 
 /// Reads a recipe: file, the files it inherits from by `base:`, then `a.b=c` overrides.
 ///
-/// Paths in a recipe are relative to the working directory, except `base:`, which is relative to the file.
-/// Throws: RecipeError with all faults, one a line, each "FILE:LINE: key: ...", nearest key where one is unknown.
+/// Paths in a recipe are relative to the working directory, except `base:`, which is relative to
+/// the file. Throws: RecipeError with all faults, one a line, each "FILE:LINE: key: ...", nearest
+/// key where one is unknown.
 Recipe load_recipe(const std::filesystem::path& file, const std::vector<std::string>& overrides);
 
 /// The resolved recipe as YAML: loads to the same recipe.
 std::string recipe_to_yaml(const Recipe& recipe);
 
-/// All keys with type, default, range and meaning, as Markdown (docs/recipes.md) or plain text (--explain).
+/// All keys with type, default, range and meaning, as Markdown (docs/recipes.md) or plain text
+/// (--explain).
 std::string explain_recipe(bool markdown);
 
 }  // namespace finer

@@ -1,0 +1,198 @@
+#include "finer/core/config_io.h"
+
+#include "finer/core/config_override.h"
+#include "finer/core/config_reader.h"
+#include "finer/core/error.h"
+#include "finer/core/plain_text.h"
+#include "finer/core/quote.h"
+
+#include <algorithm>
+#include <optional>
+#include <system_error>
+#include <utility>
+
+namespace finer {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr size_t kMaxLayers = 8;   // files that inherit from each other
+constexpr size_t kMaxFaults = 50;  // lines shown; nobody reads more at once
+
+// The file that `base:` names, or nothing where the value is none.
+std::optional<std::string> base_path(const ConfigNode& value) {
+  const bool is_path = value.kind == ConfigNode::Kind::kScalar && !value.text.empty() &&
+                       std::all_of(value.text.begin(), value.text.end(),
+                                   [](char c) { return static_cast<unsigned char>(c) >= 0x20; });
+  return is_path ? std::optional<std::string>(value.text) : std::nullopt;
+}
+
+}  // namespace
+
+ConfigDocument ConfigDocument::load(const fs::path& file,
+                                    const std::vector<std::string>& overrides) {
+  ConfigDocument document;
+  document.root_ = document.load_layers(file);
+  apply_overrides(document.root_, overrides, document.faults_);
+  return document;
+}
+
+ConfigNode ConfigDocument::load_layers(const fs::path& file) {
+  struct Layer {
+    fs::path file;
+    fs::path identity;  // without links and dots, to notice a circle
+    ConfigNode tree;
+  };
+  std::vector<Layer> layers;
+  std::optional<fs::path> next = file;
+  Place from{0, 1};  // where the next file is named
+
+  while (next) {
+    const fs::path current = *std::exchange(next, std::nullopt);
+    const int index = static_cast<int>(layers.size());
+    const auto refuse = [&](const std::string& what) {
+      is_complete_ = false;
+      if (index == 0) {
+        layer_names_.push_back(current.string());
+        faults_.push_back({{0, 1}, "", what});
+      } else {
+        faults_.push_back({from, "base", "found " + quote(current.string()) + ", which " + what});
+      }
+    };
+    std::error_code ignored;
+    const fs::path identity = fs::weakly_canonical(current, ignored);
+    const bool is_circle = std::any_of(layers.begin(), layers.end(), [&](const Layer& layer) {
+      return layer.identity == identity;
+    });
+    if (is_circle) {
+      refuse("inherits from this file again; expected a file that does not lead back here");
+      break;
+    }
+    if (layers.size() == kMaxLayers) {
+      refuse("is inherited file number " + std::to_string(kMaxLayers) + "; expected at most " +
+             std::to_string(kMaxLayers - 1));
+      break;
+    }
+    std::string text;
+    if (const std::string fault = read_small_file(current, text); !fault.empty()) {
+      refuse(fault);
+      break;
+    }
+
+    layer_names_.push_back(current.string());
+    ConfigNode tree;
+    if (const auto bad = find_bad_text(text)) {
+      faults_.push_back({{index, bad->line}, "", bad->what});
+      tree.kind = ConfigNode::Kind::kFaulty;
+    } else {
+      tree = parse_yaml(text, index, faults_);
+    }
+    if (tree.kind == ConfigNode::Kind::kNull) {
+      faults_.push_back({{index, 1}, "", "found no keys; expected key: value lines"});
+    } else if (tree.kind == ConfigNode::Kind::kScalar || tree.kind == ConfigNode::Kind::kList) {
+      faults_.push_back({tree.place, "", "found no mapping; expected key: value lines"});
+    }
+    is_complete_ = is_complete_ && tree.kind == ConfigNode::Kind::kMap;
+    if (const auto* base = tree.find("base")) {
+      from = base->value.place;
+      if (const auto path = base_path(base->value)) {
+        next = (current.parent_path() / *path).lexically_normal();
+      } else {
+        faults_.push_back({from, "base", "found no path; expected one file to inherit from"});
+        is_complete_ = false;
+      }
+      tree.entries.erase(tree.entries.begin() + (base - tree.entries.data()));
+    }
+    layers.push_back({current, identity, std::move(tree)});
+  }
+
+  ConfigNode root;
+  root.kind = ConfigNode::Kind::kMap;
+  for (auto layer = layers.rbegin(); layer != layers.rend(); ++layer) {
+    if (layer->tree.kind == ConfigNode::Kind::kMap) merge_mapping(root, std::move(layer->tree));
+  }
+  return root;
+}
+
+void ConfigDocument::read(const Describe& describe) {
+  std::vector<std::string> paths;
+  for (const KeyInfo& key : explain_config(describe)) paths.push_back(key.path);
+  ConfigReader(root_, std::move(paths), is_complete_, faults_).read(describe);
+}
+
+const ConfigNode::Entry* ConfigDocument::find(const std::string& path) const {
+  const ConfigNode* node = &root_;
+  const ConfigNode::Entry* entry = nullptr;
+  for (const std::string& part : split_path(path)) {
+    entry = node->find(part);
+    if (entry == nullptr) return nullptr;
+    node = &entry->value;
+  }
+  return entry;
+}
+
+bool ConfigDocument::is_own(const std::string& path) const {
+  const auto* entry = find(path);
+  return entry != nullptr && (entry->place.layer == 0 || entry->place.layer == Place::kCommandLine);
+}
+
+bool ConfigDocument::is_sound(const std::string& path) const {
+  return is_complete_ &&
+         std::none_of(faults_.begin(), faults_.end(), [&](const ConfigFault& fault) {
+           const std::string& at = fault.path;
+           if (at.compare(0, path.size(), path) == 0) {
+             return at.size() == path.size() || at[path.size()] == '.' || at[path.size()] == '[';
+           }
+           // A fault of a parent: nothing below it was read.
+           return path.compare(0, at.size(), at) == 0 && !at.empty() && path[at.size()] == '.';
+         });
+}
+
+Place ConfigDocument::nearest_place(const std::string& path) const {
+  for (std::string at = path; !at.empty();) {
+    if (const auto* entry = find(at)) {
+      return entry->value.kind == ConfigNode::Kind::kScalar ? entry->value.place : entry->place;
+    }
+    const size_t dot = at.rfind('.');
+    at = dot == std::string::npos ? "" : at.substr(0, dot);
+  }
+  return {0, 1};
+}
+
+void ConfigDocument::add_fault(const std::string& path, const std::string& what) {
+  faults_.push_back({nearest_place(path), path, what});
+}
+
+std::string ConfigDocument::where(const std::string& path) const {
+  return find(path) == nullptr ? "its default" : place_text(nearest_place(path));
+}
+
+std::string ConfigDocument::place_text(const Place& place) const {
+  if (place.layer == Place::kCommandLine) return "command line";
+  return layer_names_.at(static_cast<size_t>(place.layer)) + ":" + std::to_string(place.line);
+}
+
+void ConfigDocument::throw_faults() const {
+  if (faults_.empty()) return;
+  std::vector<ConfigFault> sorted = faults_;
+  const auto rank = [](const Place& place) {
+    return place.layer == Place::kCommandLine ? static_cast<int>(kMaxLayers) + 1 : place.layer;
+  };
+  std::stable_sort(sorted.begin(), sorted.end(), [&](const ConfigFault& a, const ConfigFault& b) {
+    return std::make_pair(rank(a.place), a.place.line) <
+           std::make_pair(rank(b.place), b.place.line);
+  });
+  std::string text;
+  for (size_t i = 0; i < std::min(sorted.size(), kMaxFaults); ++i) {
+    const ConfigFault& fault = sorted[i];
+    text += (i == 0 ? "" : "\n") + place_text(fault.place) + ": " +
+            (fault.path.empty() ? "" : fault.path + ": ") + fault.what;
+  }
+  if (sorted.size() > kMaxFaults) {
+    text += "\n... and " + std::to_string(sorted.size() - kMaxFaults) + " more";
+  }
+  throw RecipeError(text);
+}
+
+}  // namespace finer
