@@ -41,8 +41,9 @@ NumberFault parse_whole(std::string_view text, uint64_t& value) {
 }
 
 NumberFault parse_real(std::string_view text, double& value) {
-  if (!text.empty() && text[0] == '+') text.remove_prefix(1);
-  size_t at = !text.empty() && text[0] == '-' ? 1 : 0;
+  const bool has_plus = !text.empty() && text[0] == '+';  // which from_chars does not take
+  if (has_plus) text.remove_prefix(1);
+  size_t at = !has_plus && !text.empty() && text[0] == '-' ? 1 : 0;
   const size_t whole_end = skip_digits(text, at);
   size_t digits = whole_end - at;
   at = whole_end;

@@ -17,6 +17,8 @@ namespace {
 
 constexpr size_t kMaxKeys = 2000;  // of one mapping; keeps look-ups by walking cheap
 
+const std::string kAliasFault = "found an alias (*name); recipes have none: write the value out";
+
 struct SecondDocument {};
 
 // Builds a ConfigNode from yaml-cpp's events: its own Node type would drop keys given twice and
@@ -32,7 +34,7 @@ class TreeBuilder : public YAML::EventHandler {
       has_document_ = true;
       return;
     }
-    faults_.push_back({place(mark), "", "a second document begins; expected one"});
+    faults_.push_back({place(mark), "", "found a second document; expected one"});
     throw SecondDocument{};
   }
   void OnDocumentEnd() override {}
@@ -45,7 +47,7 @@ class TreeBuilder : public YAML::EventHandler {
   }
 
   void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override {
-    add_fault(place(mark), "an alias (*name); recipes have none: write the value out");
+    faults_.push_back({place(mark), path_here(), kAliasFault});
     ConfigNode node;
     node.kind = ConfigNode::Kind::kFaulty;
     node.place = place(mark);
@@ -231,7 +233,8 @@ ConfigNode parse_yaml(const std::string& text, int layer, std::vector<ConfigFaul
     // reported; the first document is whole
   } catch (const YAML::Exception& error) {
     const Place place{layer, std::max(error.mark.line, 0) + 1};
-    faults.push_back({place, "", "not readable as YAML: " + error.msg});
+    const bool is_alias = error.msg.rfind(YAML::ErrorMsg::UNKNOWN_ANCHOR, 0) == 0;
+    faults.push_back({place, "", is_alias ? kAliasFault : "not readable as YAML: " + error.msg});
     ConfigNode faulty;
     faulty.kind = ConfigNode::Kind::kFaulty;
     faulty.place = place;

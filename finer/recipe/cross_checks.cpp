@@ -137,13 +137,17 @@ class Checker {
       }
       if (r_.model.use_from_scratch) {
         LlavaConfig& scratch = r_.model.from_scratch;
-        for (const char* key : {"projector", "feature_layer", "keep_class_token"}) {
-          const std::string path = std::string("model.from_scratch.") + key;
-          if (document_.is_own(path)) idle(path, "the model has no vision section");
-        }
+        const LlavaConfig usual;
+        const auto unused = [&](const char* path, bool is_usual) {
+          if (!is_usual && document_.is_own(path)) idle(path, "the model has no vision section");
+        };
+        unused("model.from_scratch.projector", scratch.projector.kind == usual.projector.kind &&
+                                                   scratch.projector.bias == usual.projector.bias);
+        unused("model.from_scratch.feature_layer", scratch.feature_layer == usual.feature_layer);
+        unused("model.from_scratch.keep_class_token", !scratch.keep_class_token);
         scratch.vision = VisionConfig{};
         scratch.projector = ProjectorConfig{};
-        scratch.feature_layer = LlavaConfig{}.feature_layer;
+        scratch.feature_layer = usual.feature_layer;
         scratch.keep_class_token = false;
       }
     }
