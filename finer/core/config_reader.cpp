@@ -79,10 +79,13 @@ std::string read_checked(const ConfigNode& node, T* target, const std::vector<Ru
   const std::string wanted = parse_scalar(node, ScalarRef(&value), rules);
   if (!wanted.empty()) return "; expected " + wanted;
   if (!keeps_rules(rules, ScalarRef(&value))) {
+    std::string expected = "; expected " + wanted_words(ScalarRef(&value), rules);
     for (const Rule& rule : rules) {
-      if (rule.kind == Rule::Kind::kOneOf) return did_you_mean(node.text, rule.names);
+      if (rule.kind != Rule::Kind::kOneOf) continue;
+      const std::string near = nearest(node.text.substr(0, 60), rule.names);
+      if (!near.empty()) expected += "; did you mean " + quote(near) + "?";
     }
-    return "; expected " + wanted_words(ScalarRef(&value), rules);
+    return expected;
   }
   *target = std::move(value);
   return "";

@@ -89,7 +89,8 @@ class Checker {
                                       number(l.num_heads));
     }
     if (l.rope_scaling == "llama3" && l.rope_high_freq_factor <= l.rope_low_freq_factor) {
-      fault(at + ".rope_high_freq_factor", "expected above rope_low_freq_factor");
+      fault(at + ".rope_high_freq_factor",
+            "found no more than rope_low_freq_factor; expected above it");
     }
   }
 

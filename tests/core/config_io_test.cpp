@@ -186,7 +186,7 @@ TEST_CASE("a wrong type says what was found and what was expected", "[core]") {
       {"owner: true", "owner: found true; expected text (in quotes)"},
       {"owner: \"a\\tb\"",
        "owner: found \"a\\x09b\"; expected text in one line, without control characters"},
-      {"colour: rde", "colour: found \"rde\"; did you mean \"red\"?"},
+      {"colour: rde", "colour: found \"rde\"; expected one of red, green; did you mean \"red\"?"},
       {"colour: turquoise", "colour: found \"turquoise\"; expected one of red, green"},
       {"colour: 5", "colour: found 5; expected one of red, green"},
       {"till: {is_open: True}", "till.is_open: found \"True\"; expected true or false"},
