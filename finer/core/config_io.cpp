@@ -39,80 +39,72 @@ ConfigDocument ConfigDocument::load(const fs::path& file,
 }
 
 ConfigNode ConfigDocument::load_layers(const fs::path& file) {
-  struct Layer {
-    fs::path file;
-    fs::path identity;  // without links and dots, to notice a circle
-    ConfigNode tree;
-  };
-  std::vector<Layer> layers;
+  std::vector<ConfigNode> trees;
+  std::vector<fs::path> identities;  // without links and dots, to notice a circle
   std::optional<fs::path> next = file;
-  Place from{0, 1};  // where the next file is named
+  Place named_at{0, 1};  // where the next file is named
 
   while (next) {
     const fs::path current = *std::exchange(next, std::nullopt);
-    const int index = static_cast<int>(layers.size());
-    const auto refuse = [&](const std::string& what) {
-      is_complete_ = false;
-      if (index == 0) {
-        layer_names_.push_back(current.string());
-        faults_.push_back({{0, 1}, "", what});
-      } else {
-        faults_.push_back({from, "base", "found " + quote(current.string()) + ", which " + what});
-      }
-    };
+    const int layer = static_cast<int>(trees.size());
     std::error_code ignored;
     const fs::path identity = fs::weakly_canonical(current, ignored);
-    const bool is_circle = std::any_of(layers.begin(), layers.end(), [&](const Layer& layer) {
-      return layer.identity == identity;
-    });
-    if (is_circle) {
-      refuse("inherits from this file again; expected a file that does not lead back here");
-      break;
-    }
-    if (layers.size() == kMaxLayers) {
-      refuse("is inherited file number " + std::to_string(kMaxLayers) + "; expected at most " +
-             std::to_string(kMaxLayers - 1));
-      break;
-    }
     std::string text;
-    if (const std::string fault = read_small_file(current, text); !fault.empty()) {
-      refuse(fault);
+    std::string fault;
+    if (std::find(identities.begin(), identities.end(), identity) != identities.end()) {
+      fault = "inherits from this file again; expected a file that does not lead back here";
+    } else if (trees.size() == kMaxLayers) {
+      fault = "is inherited file number " + std::to_string(kMaxLayers) + "; expected at most " +
+              std::to_string(kMaxLayers - 1);
+    } else {
+      fault = read_small_file(current, text);
+    }
+    if (!fault.empty() && layer > 0) {
+      faults_.push_back(
+          {named_at, "base", "found " + quote(current.string()) + ", which " + fault});
+      is_complete_ = false;
       break;
     }
 
+    identities.push_back(identity);
     layer_names_.push_back(current.string());
-    ConfigNode tree;
-    if (const auto bad = find_bad_text(text)) {
-      faults_.push_back({{index, bad->line}, "", bad->what});
-      tree.kind = ConfigNode::Kind::kFaulty;
-    } else {
-      tree = parse_yaml(text, index, faults_);
-    }
-    if (tree.kind == ConfigNode::Kind::kNull) {
-      faults_.push_back({{index, 1}, "", "found no keys; expected key: value lines"});
-    } else if (tree.kind == ConfigNode::Kind::kScalar || tree.kind == ConfigNode::Kind::kList) {
-      faults_.push_back({tree.place, "", "found no mapping; expected key: value lines"});
-    }
-    is_complete_ = is_complete_ && tree.kind == ConfigNode::Kind::kMap;
-    if (const auto* base = tree.find("base")) {
-      from = base->value.place;
+    if (!fault.empty()) faults_.push_back({{0, 1}, "", fault});
+    trees.push_back(fault.empty() ? parse_layer(text, layer) : ConfigNode{});
+    is_complete_ = is_complete_ && trees.back().kind == ConfigNode::Kind::kMap;
+    if (const auto* base = trees.back().find("base")) {
+      named_at = base->value.place;
       if (const auto path = base_path(base->value)) {
         next = (current.parent_path() / *path).lexically_normal();
       } else {
-        faults_.push_back({from, "base", "found no path; expected one file to inherit from"});
+        faults_.push_back({named_at, "base", "found no path; expected one file to inherit from"});
         is_complete_ = false;
       }
-      tree.entries.erase(tree.entries.begin() + (base - tree.entries.data()));
+      auto& entries = trees.back().entries;
+      entries.erase(entries.begin() + (base - entries.data()));
     }
-    layers.push_back({current, identity, std::move(tree)});
   }
 
   ConfigNode root;
   root.kind = ConfigNode::Kind::kMap;
-  for (auto layer = layers.rbegin(); layer != layers.rend(); ++layer) {
-    if (layer->tree.kind == ConfigNode::Kind::kMap) merge_mapping(root, std::move(layer->tree));
+  for (auto tree = trees.rbegin(); tree != trees.rend(); ++tree) {
+    if (tree->kind == ConfigNode::Kind::kMap) merge_mapping(root, std::move(*tree));
   }
   return root;
+}
+
+ConfigNode ConfigDocument::parse_layer(const std::string& text, int layer) {
+  ConfigNode tree;
+  if (const auto bad = find_bad_text(text)) {
+    faults_.push_back({{layer, bad->line}, "", bad->what});
+    return tree;
+  }
+  tree = parse_yaml(text, layer, faults_);
+  if (tree.kind == ConfigNode::Kind::kNull) {
+    faults_.push_back({{layer, 1}, "", "found no keys; expected key: value lines"});
+  } else if (tree.kind == ConfigNode::Kind::kScalar || tree.kind == ConfigNode::Kind::kList) {
+    faults_.push_back({tree.place, "", "found no mapping; expected key: value lines"});
+  }
+  return tree;
 }
 
 void ConfigDocument::read(const Describe& describe) {

@@ -38,7 +38,7 @@ class ConfigDocument {
 
   /// Adds a fault, placed where the key stands or, where it is absent, its nearest parent.
   void add_fault(const std::string& path, const std::string& what);
-  /// "FILE:LINE" of a key, "the command line", or "its default".
+  /// "FILE:LINE" of a key, "command line", or "its default".
   std::string where(const std::string& path) const;
 
   /// Throws: RecipeError with every fault, one a line, "FILE:LINE: key: what" or "command line:
@@ -50,6 +50,7 @@ class ConfigDocument {
   Place nearest_place(const std::string& path) const;
   std::string place_text(const Place& place) const;
   ConfigNode load_layers(const std::filesystem::path& file);
+  ConfigNode parse_layer(const std::string& text, int layer);
 
   ConfigNode root_;
   std::vector<std::string> layer_names_;

@@ -234,7 +234,10 @@ ConfigNode parse_yaml(const std::string& text, int layer, std::vector<ConfigFaul
   } catch (const YAML::Exception& error) {
     const Place place{layer, std::max(error.mark.line, 0) + 1};
     const bool is_alias = error.msg.rfind(YAML::ErrorMsg::UNKNOWN_ANCHOR, 0) == 0;
-    faults.push_back({place, "", is_alias ? kAliasFault : "not readable as YAML: " + error.msg});
+    std::string reason = error.msg;  // may hold a byte of the file
+    std::replace_if(
+        reason.begin(), reason.end(), [](char c) { return c < 0x20 || c >= 0x7f; }, '?');
+    faults.push_back({place, "", is_alias ? kAliasFault : "not readable as YAML: " + reason});
     ConfigNode faulty;
     faulty.kind = ConfigNode::Kind::kFaulty;
     faulty.place = place;

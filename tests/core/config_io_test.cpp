@@ -257,6 +257,7 @@ TEST_CASE("what YAML has and recipes have not is refused with its line", "[core]
       {"~: 1", "f.yaml:1: found a key that is no text; expected key: value"},
       {"rooms: 2\n---\nrooms: 3", "f.yaml:2: found a second document; expected one"},
       {"rooms: 2\n  owner: x", "f.yaml:2: not readable as YAML: illegal map value"},
+      {"owner: \"\\\xc3\xa9\"", "f.yaml:1: not readable as YAML: unknown escape character: ?"},
       {"- rooms", "f.yaml:1: found no mapping; expected key: value lines"},
       {"rooms", "f.yaml:1: found no mapping; expected key: value lines"},
       {"# nothing", "f.yaml:1: found no keys; expected key: value lines"},
