@@ -20,6 +20,7 @@ namespace finer::data {
 struct InputSpec {
   PreprocessConfig preprocess;
   int64_t image_positions = 0;  // P, features a picture; 0: text-only model
+  int64_t image_side_px = 0;    // the encoder's side, which pixels are held against; 0: not checked
 };
 
 /// Counts over every step that next() has given out: a checkpoint keeps them.

@@ -175,13 +175,7 @@ void read_turns(const json& record, Sample& sample, std::vector<std::string>& pa
     const std::string from = read_role(require_string(role, role_at).get<std::string>(), role_at);
     std::string value = text.is_array() ? read_parts(text, text_at, part_images)
                                         : require_string(text, text_at).get<std::string>();
-    const bool is_leading_answer = i == 0 && from == "gpt";
-    if (is_leading_answer) {
-      if (list.size() == 1) throw DataError(list_name + " holds an answer without a question");
-      continue;
-    }
-    const std::string expected = sample.turns.size() % 2 == 0 ? "human" : "gpt";
-    if (from != expected) {
+    if (!sample.turns.empty() && from == sample.turns.back().from) {
       throw DataError(role_at + " is " + quote(role.get<std::string>()) +
                       ", like the turn before it; human and gpt take turns");
     }

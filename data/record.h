@@ -11,7 +11,7 @@
 
 namespace finer::data {
 
-/// One conversation, checked: turns alternate human, gpt, ...; `<image>` stands in one turn exactly
+/// One conversation, checked: human and gpt take turns; `<image>` stands in one turn exactly
 /// when there is a picture.
 struct Sample {
   std::string id;             // as in the file, numbers included; the index where the file has none
@@ -28,8 +28,8 @@ struct Sample {
 ///   "image_url"} parts: it reads as the picture's mark, a line break, and the texts one after the
 ///   other;
 /// - `image` (or `images`): a path, null, or a list of one path. Other keys are not looked at.
-/// A conversation that starts with gpt loses that turn, as in LLaVA's preprocess_v1. A system turn
-/// is refused: the conversation template brings its own.
+/// A system turn is refused: the conversation template brings its own. A first turn by gpt is kept
+/// (tokenize_conversation leaves it out, as LLaVA's preprocess_v1 does; "plain" learns it).
 ///
 /// Throws: DataError with the reason; the caller knows file and index.
 Sample parse_sample(std::string_view json_text, int64_t index);

@@ -19,6 +19,17 @@ void check_choice(const char* key, const std::string& value,
                     did_you_mean(value, choices));
 }
 
+// Settings of another encoder, or ones that neither crop nor fix the size, would break the packed
+// [N, 3, H, W].
+void check_pixels(size_t count, int64_t side_px) {
+  const auto expected = static_cast<size_t>(3 * side_px * side_px);
+  if (side_px == 0 || count == expected) return;
+  throw DataError("has " + std::to_string(count) +
+                  " values after preprocessing; the vision encoder takes 3 x " +
+                  std::to_string(side_px) + " x " + std::to_string(side_px) +
+                  ": the model's preprocessor_config.json does not fit it");
+}
+
 std::filesystem::path image_root(const SetConfig& set) {
   return set.images.empty() ? std::filesystem::path(set.path).parent_path()
                             : std::filesystem::path(set.images);
@@ -151,6 +162,7 @@ SampleSource::Prepared SampleSource::prepare_or_throw(const SampleRef& ref,
     try {
       if (with_pixels) {
         ready.pixels = preprocess(decode_image(path), spec_.preprocess, aspect_);
+        check_pixels(ready.pixels.size(), spec_.image_side_px);
       } else {
         read_image_size(path);
       }
