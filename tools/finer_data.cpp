@@ -4,6 +4,8 @@
 #include "finer/core/atomic_file.h"
 #include "finer/core/console.h"
 #include "finer/core/error.h"
+#include "finer/core/near_miss.h"
+#include "finer/core/quote.h"
 #include "finer/image/preprocess.h"
 #include "finer/io/tensor_file.h"
 #include "finer/model/hf_config.h"
@@ -14,6 +16,7 @@
 #include <CLI/CLI.hpp>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <functional>
@@ -35,7 +38,7 @@ struct TokenizeOptions {
   std::string conversation = "vicuna_v1";
   fs::path in;
   std::string out;
-  int64_t threads = std::max(1U, std::thread::hardware_concurrency());
+  int64_t threads = std::clamp(std::thread::hardware_concurrency(), 1U, 64U);
 };
 
 void tokenize(const TokenizeOptions& options) {
@@ -62,7 +65,13 @@ void tokenize(const TokenizeOptions& options) {
     write_all(fd, buffer.data(), buffer.size());
   };
   if (options.out == "-") {
-    write_to(STDOUT_FILENO);
+    try {
+      write_to(STDOUT_FILENO);
+    } catch (const DataError&) {
+      throw;  // names its file
+    } catch (const Error& error) {
+      throw Error("standard output: " + std::string(error.what()));
+    }
   } else {
     atomic_write(options.out, write_to);
   }
@@ -191,6 +200,11 @@ int run_command(int argc, char** argv) {
   add("tokenize", "write the ids and labels of conversations", add_tokenize);
   add("pixels", "write what the vision encoder sees of pictures", add_pixels);
   add("inspect", "show one sample of a recipe with its targets marked", add_inspect);
+  const std::vector<std::string> names = {"tokenize", "pixels", "inspect"};
+  const std::string first = argc > 1 ? argv[1] : "--help";
+  if (!first.starts_with('-') && std::find(names.begin(), names.end(), first) == names.end()) {
+    throw Error(quote(first) + " is no command" + did_you_mean(first, names));
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
