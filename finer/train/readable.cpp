@@ -28,12 +28,14 @@ int64_t whole_seconds(double seconds) {
 }  // namespace
 
 std::string readable_count(int64_t n) {
-  std::string digits = std::to_string(n);
-  const int64_t first = n < 0 ? 1 : 0;
-  for (int64_t at = static_cast<int64_t>(digits.size()) - 3; at > first; at -= 3) {
-    digits.insert(static_cast<size_t>(at), ",");
+  const std::string digits = std::to_string(n);
+  const size_t first = n < 0 ? 1 : 0;
+  std::string out;
+  for (size_t i = 0; i < digits.size(); ++i) {
+    if (i > first && (digits.size() - i) % 3 == 0) out += ',';
+    out += digits[i];
   }
-  return digits;
+  return out;
 }
 
 std::string readable_short(double x) {
@@ -83,6 +85,8 @@ std::string readable_clock(double seconds) {
 std::string readable_number(double x, int significant_digits) {
   return readable_printf("%.*g", significant_digits, x);
 }
+
+std::string readable_fixed(double x, int decimals) { return readable_printf("%.*f", decimals, x); }
 
 std::string readable_share(double share) {
   const double percent = 100 * share;
