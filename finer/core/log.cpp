@@ -8,20 +8,34 @@
 #ifndef SPDLOG_FMT_EXTERNAL
 #define SPDLOG_FMT_EXTERNAL
 #endif
+#include "finer/core/console.h"
 #include "finer/core/error.h"
 
 #include <spdlog/logger.h>
+#include <spdlog/pattern_formatter.h>
+#include <spdlog/sinks/base_sink.h>
 #include <spdlog/sinks/basic_file_sink.h>
 #include <spdlog/sinks/dist_sink.h>
-#include <spdlog/sinks/stdout_sinks.h>
 
 #include <cstdlib>
 #include <memory>
+#include <mutex>
 #include <string_view>
 
 namespace finer::log {
 
 namespace {
+
+// Through the console, so that a line and the status below it do not garble each other.
+class ConsoleSink : public spdlog::sinks::base_sink<std::mutex> {
+ protected:
+  void sink_it_(const spdlog::details::log_msg& message) override {
+    spdlog::memory_buf_t line;
+    formatter_->format(message, line);
+    console::write_line({line.data(), line.size()});
+  }
+  void flush_() override {}
+};
 
 struct Sinks {
   std::shared_ptr<spdlog::sinks::dist_sink_mt> all =
@@ -31,9 +45,11 @@ struct Sinks {
   Sinks() {
     const char* wanted = std::getenv("FINER_LOG");
     const bool is_debug = wanted != nullptr && std::string_view(wanted) == "debug";
-    auto terminal = std::make_shared<spdlog::sinks::stderr_sink_mt>();
+    auto terminal = std::make_shared<ConsoleSink>();
     terminal->set_level(is_debug ? spdlog::level::debug : spdlog::level::info);
-    terminal->set_pattern("%H:%M:%S %v");
+    // The console ends the line itself.
+    terminal->set_formatter(std::make_unique<spdlog::pattern_formatter>(
+        "%H:%M:%S %v", spdlog::pattern_time_type::local, ""));
     all->add_sink(std::move(terminal));
     logger->set_level(spdlog::level::debug);
     logger->flush_on(spdlog::level::debug);  // a killed run leaves its last line
