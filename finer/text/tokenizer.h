@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -9,14 +10,24 @@
 
 namespace finer {
 
-/// SentencePiece tokenizer that answers like the slow Llama tokenizer of transformers in legacy mode,
-/// which is what LLaVA's and Vicuna's published weights were trained with.
+/// An id and the byte of the text at which its piece starts.
+struct TokenPlace {
+  int64_t id = 0;
+  size_t begin = 0;
+};
+
+/// SentencePiece tokenizer that answers like the slow Llama tokenizer of transformers in legacy
+/// mode, which is what LLaVA's and Vicuna's published weights were trained with.
 ///
-/// Added tokens (`added_tokens.json`, `added_tokens_decoder` and special tokens in `tokenizer_config.json`,
-/// `<image>` of llava-hf) are split off before the pieces are encoded, as there. "</s>" and "<s>" in the text
-/// become their ids.
+/// Added tokens (`added_tokens.json`, `added_tokens_decoder` and special tokens in
+/// `tokenizer_config.json`,
+/// `<image>` of llava-hf) are split off before the pieces are encoded, as there. "</s>" and "<s>"
+/// in the text become their ids. Each run of text between two of them is encoded as if it stood
+/// alone, so it gets SentencePiece's blank in front of its first word: "a</s>b" is [_a][</s>][_b].
+/// A `legacy` key in a config is not read.
 ///
 /// Threads: encode and decode are const and may be called from many threads.
+/// Source: transformers 4.57, `LlamaTokenizer` with legacy=True.
 class Tokenizer {
  public:
   /// path: a model directory with `tokenizer.model` (and optional tokenizer_config.json,
@@ -28,14 +39,18 @@ class Tokenizer {
   Tokenizer& operator=(Tokenizer&&) noexcept;
   ~Tokenizer();
 
-  /// Ids of the text, without BOS or EOS.
+  /// Ids of the text, without BOS or EOS. Bytes that are no UTF-8 are read as U+FFFD.
   std::vector<int64_t> encode(std::string_view text) const;
-  /// Text of the ids; special tokens are left out when asked. Unknown ids (such as -200) are left out.
+  /// The same ids with their places, which never decrease; byte pieces of one character share its
+  /// place.
+  std::vector<TokenPlace> encode_with_places(std::string_view text) const;
+  /// Text of the ids; special tokens are left out when asked. Unknown ids (such as -200) are left
+  /// out.
   std::string decode(const std::vector<int64_t>& ids, bool skip_special = true) const;
 
   int64_t bos_id() const;
   int64_t eos_id() const;
-  /// Number of ids it can give: pieces and added tokens.
+  /// One more than the highest id it can give: rows that an embedding needs.
   int64_t vocab_size() const;
   /// Hash of the files it was made from.
   uint64_t content_hash() const;
