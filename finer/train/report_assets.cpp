@@ -74,6 +74,7 @@ h2 .note { display: block; }
 table { border-collapse: collapse; width: 100%; font-size: .9rem; overflow-wrap: break-word; }
 .path { min-width: 11rem; overflow-wrap: anywhere; }
 th, td { text-align: left; padding: .5rem 1rem; border-bottom: 1px solid var(--line); vertical-align: top; }
+@media (max-width: 40rem) { th, td { padding: .45rem .6rem; } }
 tr:last-child > td, tr:last-child > th[scope=row] { border-bottom: 0; }
 thead th { font-size: .78rem; font-weight: 500; color: var(--soft); white-space: nowrap; }
 th[scope=row] { font-weight: 600; }
