@@ -187,9 +187,9 @@ Image read_bmp(std::span<const uint8_t> bytes, const ReadRequest& request) {
   if (in.left() < (row_bytes + padding) * static_cast<size_t>(header.height - 1) + row_bytes) {
     throw ReadFailure("is cut short");
   }
-  const bool has_6_green = header.masks[1] == 0x7E0;
-  if (bits == 16 && is_masked && !has_6_green &&
-      header.masks != std::array<uint32_t, 3>{0x7C00, 0x3E0, 0x1F}) {
+  using Masks = std::array<uint32_t, 3>;
+  const bool has_6_green = header.masks == Masks{0xF800, 0x7E0, 0x1F};
+  if (bits == 16 && is_masked && !has_6_green && header.masks != Masks{0x7C00, 0x3E0, 0x1F}) {
     throw ReadFailure("has channel masks other than 5-5-5 and 5-6-5");
   }
   const auto channel = bits >= 24 ? bmp_channel_bytes(header) : std::array<int, 3>{};

@@ -137,8 +137,18 @@ Palette::Palette() {
   for (int i = 0; i < 256 * 3; ++i) rgb_[i] = static_cast<uint8_t>(i / 3);
 }
 
+void Palette::blacken() {
+  is_ramp_ = false;
+  std::memset(rgb_, 0, sizeof rgb_);
+}
+
 void Palette::set(int64_t index, uint8_t red, uint8_t green, uint8_t blue) {
   if (index < 0 || index > 255) return;
+  const bool is_on_ramp = red == index && green == index && blue == index;
+  if (is_ramp_ && !is_on_ramp) {
+    is_ramp_ = false;
+    std::memset(rgb_ + index * 3, 0, static_cast<size_t>((256 - index) * 3));
+  }
   rgb_[index * 3] = red;
   rgb_[index * 3 + 1] = green;
   rgb_[index * 3 + 2] = blue;

@@ -30,16 +30,19 @@ Image blank_image(int64_t width, int64_t height, const ReadRequest& request);
 /// PIL's plain conversion of ink to light, no colour profile; 255 is full ink. Writes 3 bytes.
 void cmyk_to_rgb(const uint8_t cmyk[4], uint8_t* rgb);
 
-/// 256 RGB entries; what the file does not define keeps PIL's grey ramp, entry i being (i, i, i).
+/// 256 RGB entries. What a file does not define is as in PIL: black; but where all that it does
+/// define is the grey ramp (entry i is i, i, i), PIL drops the palette, and so the ramp goes on.
 class Palette {
  public:
-  Palette();
+  Palette();       // the ramp
+  void blacken();  // no ramp, whatever is set
   void set(int64_t index, uint8_t red, uint8_t green,
-           uint8_t blue);  // index outside 0..255: ignored
+           uint8_t blue);  // in order; above 255: ignored
   void look_up(const uint8_t* indices, int64_t count, uint8_t* rgb) const;
 
  private:
   uint8_t rgb_[256 * 3];
+  bool is_ramp_ = true;
 };
 
 // One reader a format. Each throws ReadFailure; each is given the whole file, or for `size_only`

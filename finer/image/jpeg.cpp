@@ -121,6 +121,7 @@ bool JpegReader::read_rows(uint8_t* rgb, uint8_t* row) {
       }
     }
   }
+  jpeg_finish_decompress(&codec);  // what follows the last row must be sound, too
   return true;
 }
 

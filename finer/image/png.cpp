@@ -113,6 +113,7 @@ Image read_png(std::span<const uint8_t> bytes, const ReadRequest& request) {
     int count = 0;
     png_get_PLTE(reader.png, reader.info, &entries, &count);
     Palette palette;
+    palette.blacken();
     for (int i = 0; i < count; ++i) {
       palette.set(i, entries[i].red, entries[i].green, entries[i].blue);
     }

@@ -46,10 +46,12 @@ Image resize_for_encoder(const Image& image, const PreprocessConfig& config, Ima
 std::vector<float> preprocess(const Image& image, const PreprocessConfig& config,
                               ImageAspect aspect);
 
-/// PIL's `Image.resize((width, height), BICUBIC)` on 8-bit RGB, equal to the bit.
-/// Source: Pillow's Resample.c as a description: separable, support scaled by the reduction,
-/// coefficients in double normalised then rounded to 22 fraction bits, horizontal pass first, each
-/// pass rounded and clipped.
+/// `Image.resize((width, height), BICUBIC)` of Pillow 13 on 8-bit RGB, equal to the bit.
+///
+/// Pillow 12 and older differ where the height loses more than twice the pixels that the width does
+/// (a tall picture that is cropped, never a padded one): see resample.cpp. Source: Pillow's
+/// Resample.c as a description: separable, support scaled by the reduction, coefficients in double
+/// normalised then rounded to 22 fraction bits, each pass rounded and clipped.
 Image resize_bicubic_pil(const Image& image, int64_t width_px, int64_t height_px);
 
 }  // namespace finer

@@ -131,6 +131,8 @@ Json read_json_object(const std::filesystem::path& path) {
     return json;
   } catch (const Json::parse_error& e) {
     throw DataError(where + ": is not JSON: error at byte " + std::to_string(e.byte));
+  } catch (const Json::exception&) {
+    throw DataError(where + ": holds a number that is too large");
   }
 }
 

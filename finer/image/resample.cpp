@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <deque>
 
 // The inner loops are compiled twice and chosen at load time: 32-bit products are slow before AVX2.
@@ -244,6 +245,44 @@ void resample_columns(const Image& image, const ResizeAxis& across, const Resize
   vertical.finish();
 }
 
+Image resample_across_first(const Image& image, const ResizeAxis& across, const ResizeAxis& down,
+                            std::array<uint8_t, 3> border) {
+  Image result{across.window_px, down.window_px, {}};
+  result.rgb.resize(static_cast<size_t>(result.width * result.height * 3));
+  // All columns at once, but for pictures so wide that their weights would need gigabytes.
+  const auto columns = std::max<int64_t>(1, kMaxTableWeights / weight_count(across));
+  for (int64_t first = 0; first < result.width; first += columns) {
+    resample_columns(image, across, down, border, first, std::min(columns, result.width - first),
+                     result);
+  }
+  return result;
+}
+
+// Since Pillow 13 a picture whose height shrinks by more than twice the pixels that its width loses
+// is resized down the columns first; the rounding between the passes makes that another result (by
+// up to 20 levels at hard edges). Earlier versions always go across the rows first. Source:
+// python-pillow/Pillow pull request 9549; the rule agreed with 1455 of 1455 random sizes.
+bool goes_down_first(const ResizeAxis& across, const ResizeAxis& down) {
+  return down.resized_px < down.bordered_px &&
+         down.bordered_px - down.resized_px > 2 * (across.bordered_px - across.resized_px);
+}
+
+Image transposed(const Image& image) {
+  Image result{image.height, image.width, {}};
+  result.rgb.resize(image.rgb.size());
+  constexpr int64_t kRows = 16;  // read together, so that written cache lines are filled
+  for (int64_t y0 = 0; y0 < image.height; y0 += kRows) {
+    const auto end = std::min(image.height, y0 + kRows);
+    for (int64_t x = 0; x < image.width; ++x) {
+      for (int64_t y = y0; y < end; ++y) {
+        std::memcpy(result.rgb.data() + (x * image.height + y) * 3,
+                    image.rgb.data() + (y * image.width + x) * 3, 3);
+      }
+    }
+  }
+  return result;
+}
+
 void check_axis(const ResizeAxis& axis, int64_t picture_px) {
   FINER_CHECK(axis.picture_px == picture_px && picture_px > 0, "an axis of the picture's own size");
   FINER_CHECK(axis.border_px >= 0 && axis.border_px <= axis.bordered_px - picture_px,
@@ -259,15 +298,10 @@ Image resample_bicubic(const Image& image, const ResizeAxis& across, const Resiz
                        std::array<uint8_t, 3> border) {
   check_axis(across, image.width);
   check_axis(down, image.height);
-  Image result{across.window_px, down.window_px, {}};
-  result.rgb.resize(static_cast<size_t>(result.width * result.height * 3));
-  // All columns at once, but for pictures so wide that their weights would need gigabytes.
-  const auto columns = std::max<int64_t>(1, kMaxTableWeights / weight_count(across));
-  for (int64_t first = 0; first < result.width; first += columns) {
-    resample_columns(image, across, down, border, first, std::min(columns, result.width - first),
-                     result);
+  if (goes_down_first(across, down)) {
+    return transposed(resample_across_first(transposed(image), down, across, border));
   }
-  return result;
+  return resample_across_first(image, across, down, border);
 }
 
 }  // namespace finer

@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <cstring>
 #include <memory>
+#include <string_view>
 
 namespace finer {
 namespace {
@@ -56,8 +57,10 @@ struct CloseTiff {
 using TiffHandle = std::unique_ptr<TIFF, CloseTiff>;
 
 ReadFailure tiff_failure(const TiffInput& input) {
-  return ReadFailure(std::string("is broken or cut short: ") +
-                     (input.message[0] ? input.message : "its data does not decode"));
+  std::string_view reason = input.message;
+  reason.remove_prefix(std::min(reason.size(), reason.find_first_not_of(": ")));
+  return ReadFailure("is broken or cut short: " +
+                     std::string(reason.empty() ? "its data does not decode" : reason));
 }
 
 TiffHandle open_tiff(TiffInput& input, const ReadRequest& request) {
@@ -66,9 +69,11 @@ TiffHandle open_tiff(TiffInput& input, const ReadRequest& request) {
   if (!options) throw std::bad_alloc();
   TIFFOpenOptionsSetErrorHandlerExtR(options.get(), on_tiff_error, &input);
   TIFFOpenOptionsSetWarningHandlerExtR(options.get(), on_tiff_warning, &input);
-  // 16 bytes a pixel (four 32-bit channels) is the most that a known layout has.
+  // 16 bytes a pixel (four 32-bit channels) is the most that a known layout has; tables need some
+  // too.
   TIFFOpenOptionsSetMaxSingleMemAlloc(
-      options.get(), static_cast<tmsize_t>(std::min<int64_t>(request.max_pixels, 1 << 28) * 16));
+      options.get(),
+      (1 << 24) + static_cast<tmsize_t>(std::min<int64_t>(request.max_pixels, 1 << 28)) * 16);
   TiffHandle tiff(TIFFClientOpenExt("", "rm", &input, on_tiff_read, on_tiff_write, on_tiff_seek,
                                     on_tiff_close, on_tiff_size, nullptr, nullptr, options.get()));
   if (!tiff) throw tiff_failure(input);

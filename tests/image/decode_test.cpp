@@ -54,16 +54,20 @@ TEST_CASE("the size read from the header is the size of the picture", "[image]")
   }
 }
 
-TEST_CASE("a picture cut anywhere before its last tenth is refused", "[image]") {
+TEST_CASE("a picture cut before its end is refused", "[image]") {
   for (const auto& name : picture_names()) {
     INFO(name);
     const auto whole = file_bytes(kImageGolden / "pictures" / name);
-    // What follows the first frame, or the last pixel, is not missed.
+    // What follows the first frame or the last pixel is not missed: of a PNG, 28 bytes of checksums
+    // and empty end. A TIFF's directory may stand before or behind its pixels; the fixtures have
+    // both.
     if (name.starts_with("animated.gif") || name.starts_with("trailing") ||
         name.ends_with(".tif")) {
       continue;
     }
-    for (size_t size = 0; size < whole.size() * 9 / 10; size += 1 + size / 40) {
+    for (size_t size = 0;
+         size < whole.size() - std::min<size_t>(whole.size(), name.ends_with(".png") ? 28 : 4);
+         size += 1 + size / 40) {
       INFO(size << " of " << whole.size() << " bytes");
       CHECK_FALSE(decodes({whole.begin(), whole.begin() + static_cast<long>(size)}));
     }
@@ -84,7 +88,7 @@ TEST_CASE("pixels over the limit are refused before they are decoded", "[image]"
   bomb[16] = bomb[20] = 0;
   bomb[17] = bomb[21] = 1;
   CHECK(decode_error(bomb) ==
-        "shelf/cup.jpg: picture (PNG) is 65576 x 65563 pixels, more than the limit of 178956970 "
+        "shelf/cup.jpg: picture (PNG) is 65570 x 65559 pixels, more than the limit of 178956970 "
         "pixels");
 }
 

@@ -123,10 +123,10 @@ def without_segment(jpeg, marker):
 
 
 def pictures():
-    im = drawing(40, 27)
+    im = drawing(34, 23)
     small = drawing(19, 14, 3)
     grey = im.convert("L")
-    cmyk = Image.merge("CMYK", [*im.split(), drawing(40, 27, 9).convert("L")])
+    cmyk = Image.merge("CMYK", [*im.split(), drawing(34, 23, 9).convert("L")])
     rgba = im.copy()
     rgba.putalpha(grey)
     exif = Image.Exif()
@@ -177,6 +177,7 @@ def pictures():
     yield "one_column.png", saved(drawing(1, 61), "PNG")
     yield "one_row.png", saved(drawing(67, 1), "PNG")
     yield "one_pixel.png", saved(drawing(1, 1), "PNG")
+    yield "tall.png", saved(drawing(20, 49), "PNG")  # at side 16 Pillow 13 resizes its columns first
     yield "long.png", saved(drawing(700, 2), "PNG")
 
     yield "plain.gif", saved(small.quantize(40), "GIF", interlace=0)
@@ -284,7 +285,7 @@ def main():
         rgb = Image.open(OUT / "pictures" / name).convert("RGB")
         (OUT / "rgb" / f"{name}.ppm").write_bytes(saved(rgb, "PPM"))
         for aspect in ("pad", "crop"):
-            for side in (48, 336) if name.split(".")[0] in ("q95_444", "one_column", "one_row", "one_pixel", "long") else (48,):
+            for side in (16, 48) if name == "tall.png" else (48, 336) if name.split(".")[0] in ("q95_444", "one_column", "one_row", "one_pixel", "long") else (48,):
                 clip = CLIPImageProcessor(size={"shortest_edge": side}, crop_size={"height": side, "width": side})
                 source = padded(rgb) if aspect == "pad" else rgb
                 options = {"return_tensors": "np", "input_data_format": "channels_last"}
