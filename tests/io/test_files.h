@@ -43,9 +43,10 @@ std::string error_of_reading(const std::filesystem::path& path);
 struct ZipRecord {
   std::string name, bytes;
   uint16_t method = 0, flags = 0;
+  bool is_zip64 = false;  // sizes and place stand in the extra field only
 };
 
-/// A zip archive (without zip64), the way a stranger would make it: nothing is checked.
+/// A zip archive, the way a stranger would make it: nothing is checked.
 std::string zip_bytes(const std::vector<ZipRecord>& records, const std::string& comment = "");
 
 /// torch.save's archive around a pickle, with one storage "0" of `storage_bytes`.

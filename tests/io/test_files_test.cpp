@@ -24,13 +24,21 @@ std::string error_of_reading(const std::filesystem::path& path) {
 std::string zip_bytes(const std::vector<ZipRecord>& records, const std::string& comment) {
   std::string archive, directory;
   for (const auto& record : records) {
-    const auto size = static_cast<uint32_t>(record.bytes.size());
+    const uint64_t size = record.bytes.size(), place = archive.size();
+    const auto field = [&](uint64_t value) {
+      return little_endian<uint32_t>(record.is_zip64 ? 0xffffffff : value);
+    };
+    const std::string extra =
+        !record.is_zip64 ? ""
+                         : little_endian<uint16_t>(7) + little_endian<uint16_t>(2) + "xx" +
+                               little_endian<uint16_t>(1) + little_endian<uint16_t>(24) +
+                               little_endian(size) + little_endian(size) + little_endian(place);
     const std::string shared = little_endian<uint16_t>(20) + little_endian(record.flags) +
-                               little_endian(record.method) + std::string(8, '\0') +
-                               little_endian(size) + little_endian(size) +
-                               little_endian<uint16_t>(record.name.size());
-    directory += "PK\x01\x02" + little_endian<uint16_t>(20) + shared + std::string(12, '\0') +
-                 little_endian<uint32_t>(archive.size()) + record.name;
+                               little_endian(record.method) + std::string(8, '\0') + field(size) +
+                               field(size) + little_endian<uint16_t>(record.name.size());
+    directory += "PK\x01\x02" + little_endian<uint16_t>(20) + shared +
+                 little_endian<uint16_t>(extra.size()) + std::string(10, '\0') + field(place) +
+                 record.name + extra;
     // Padded by the extra field so that the bytes lie at a multiple of 8.
     const size_t padding = (8 - (archive.size() + 30 + record.name.size()) % 8) % 8;
     archive += "PK\x03\x04" + shared + little_endian<uint16_t>(padding) + record.name +

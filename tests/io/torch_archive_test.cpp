@@ -202,6 +202,7 @@ TEST_CASE("a zip archive must be as torch.save writes it", "[io]") {
   const std::string pickle = "\x80\x02}.";
   CHECK(error_of_bytes(finer::zip_bytes({{"a/data.pkl", pickle}})) == "");
   CHECK(error_of_bytes(finer::zip_bytes({{"a/data.pkl", pickle}}, "a comment")) == "");
+  CHECK(error_of_bytes(finer::zip_bytes({{"b/x", "1"}, {"a/data.pkl", pickle, 0, 0, true}})) == "");
   CHECK_THAT(error_of_bytes(finer::zip_bytes({{"a/data.pkl", pickle, 8}})),
              Contains("record \"a/data.pkl\" is compressed"));
   CHECK_THAT(error_of_bytes(finer::zip_bytes({{"a/data.pkl", pickle, 0, 1}})),
