@@ -17,8 +17,7 @@ constexpr std::string_view kImageMark = "<image>";
 constexpr std::string_view kSystem =
     "A chat between a curious user and an artificial intelligence assistant. The assistant gives "
     "helpful, detailed, and polite answers to the user's questions.";
-constexpr std::string_view kAnswerEnd =
-    "</s>";  // the template's text; any token of it is the tokenizer's affair
+constexpr std::string_view kAnswerEnd = "</s>";  // as text; the tokenizer makes EOS of it
 
 enum class Learn { kNo, kYes };
 

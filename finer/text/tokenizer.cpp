@@ -88,7 +88,7 @@ void Tokenizer::Impl::add_tokens(const TokenizerSettings& settings) {
 
   auto next_id = static_cast<int64_t>(id_of_text.size());
   for (const auto& entry : settings.special) {
-    special.insert(entry.token.text);
+    if (!special.insert(entry.token.text).second) continue;  // named for an earlier role
     const auto known = added_ids.find(entry.token.text);
     if (known != added_ids.end() && !entry.overrides_flags) continue;
     const auto [vocab, is_new] = id_of_text.emplace(entry.token.text, next_id);

@@ -19,19 +19,17 @@ struct TokenPlace {
 /// SentencePiece tokenizer that answers like the slow Llama tokenizer of transformers in legacy
 /// mode, which is what LLaVA's and Vicuna's published weights were trained with.
 ///
-/// Added tokens (`added_tokens.json`, `added_tokens_decoder` and special tokens in
-/// `tokenizer_config.json`,
-/// `<image>` of llava-hf) are split off before the pieces are encoded, as there. "</s>" and "<s>"
-/// in the text become their ids. Each run of text between two of them is encoded as if it stood
-/// alone, so it gets SentencePiece's blank in front of its first word: "a</s>b" is [_a][</s>][_b].
-/// A `legacy` key in a config is not read.
+/// Added tokens (tokenizer_settings.h says from which files) are split off before the pieces are
+/// encoded, as there; "</s>" and "<s>" in the text become their ids. Each run of text between two
+/// of them is encoded as if it stood alone, so it gets SentencePiece's blank in front of its first
+/// word: "a</s>b" is [_a][</s>][_b]. A `legacy` key in a config is not read.
 ///
 /// Threads: encode and decode are const and may be called from many threads.
 /// Source: transformers 4.57, `LlamaTokenizer` with legacy=True.
 class Tokenizer {
  public:
-  /// path: a model directory with `tokenizer.model` (and optional tokenizer_config.json,
-  ///       added_tokens.json, special_tokens_map.json), or a SentencePiece file.
+  /// path: a model directory with `tokenizer.model` (and optional config files), or a SentencePiece
+  ///       file, which has "<s>", "</s>" and "<unk>" only.
   /// Throws: DataError naming the file and what is wrong with it.
   static Tokenizer load(const std::filesystem::path& path);
 
@@ -41,11 +39,9 @@ class Tokenizer {
 
   /// Ids of the text, without BOS or EOS. Bytes that are no UTF-8 are read as U+FFFD.
   std::vector<int64_t> encode(std::string_view text) const;
-  /// The same ids with their places, which never decrease; byte pieces of one character share its
-  /// place.
+  /// The same ids with their places, which never decrease (byte pieces of a character share one).
   std::vector<TokenPlace> encode_with_places(std::string_view text) const;
-  /// Text of the ids; special tokens are left out when asked. Unknown ids (such as -200) are left
-  /// out.
+  /// Text of the ids; special tokens are left out when asked, unknown ids (such as -200) always.
   std::string decode(const std::vector<int64_t>& ids, bool skip_special = true) const;
 
   int64_t bos_id() const;

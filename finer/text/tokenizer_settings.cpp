@@ -203,16 +203,15 @@ std::string read_tokenizer_file(const fs::path& file, uint64_t max_bytes) {
 
 TokenizerSettings default_tokenizer_settings() {
   TokenizerSettings settings;
-  settings.special = {{"bos_token", AddedToken{"<s>"}, false},
-                      {"eos_token", AddedToken{"</s>"}, false},
-                      {"unk_token", AddedToken{"<unk>"}, false}};
+  settings.special = {{"bos_token", AddedToken{"<s>"}, true, true},
+                      {"eos_token", AddedToken{"</s>"}, true, true},
+                      {"unk_token", AddedToken{"<unk>"}, true, true}};
   return settings;
 }
 
 TokenizerSettings read_tokenizer_settings(const fs::path& directory) {
   TokenizerSettings settings;
   SpecialByRole special;
-  for (auto& token : default_tokenizer_settings().special) special[token.role] = {token};
 
   bool added_flags_win = false;  // the table of added tokens came with flags
   const auto config = read_if_there(directory / "tokenizer_config.json", settings.content_hash);
@@ -241,14 +240,14 @@ TokenizerSettings read_tokenizer_settings(const fs::path& directory) {
     }
   }
 
-  const auto take = [&](const std::string& role, bool may_override) {
-    for (auto& token : special[role]) {
-      token.overrides_flags = token.overrides_flags && may_override;
-      const bool is_known = std::any_of(
-          settings.special.begin(), settings.special.end(), [&](const SpecialToken& other) {
-            return other.role != role ? false : other.token.text == token.token.text;
-          });
-      if (!token.token.text.empty() && !is_known) settings.special.push_back(token);
+  // A role that no file names is the tokenizer class's own, and so are its flags.
+  for (auto& entry : default_tokenizer_settings().special) {
+    if (special.count(entry.role) == 0) special[entry.role] = {entry};
+  }
+  const auto take = [&](const std::string& role, bool own_flags_count) {
+    for (auto& entry : special[role]) {
+      entry.overrides_flags = entry.overrides_flags && (own_flags_count || entry.is_default);
+      if (!entry.token.text.empty()) settings.special.push_back(entry);
     }
   };
   for (const char* role : kRoles) take(role, !added_flags_win);

@@ -15,6 +15,7 @@ struct SpecialToken {
   std::string role;
   AddedToken token;              // without an id
   bool overrides_flags = false;  // its strip flags win over those of an added token with its text
+  bool is_default = false;       // the tokenizer class's own; no file names the role
 };
 
 /// What stands beside `tokenizer.model` in a model directory. The defaults are those of a bare

@@ -99,6 +99,7 @@ VARIANTS = {
                     "643": token("\n\n", special=False),
                     "644": token("<<", special=False),
                 },
+                "eos_token": "</s>",  # keeps its flags; "<s>", named nowhere, loses its own
                 "additional_special_tokens": ["<pad>"],
             },
         },
