@@ -30,7 +30,7 @@ constexpr std::array<StorageType, 10> kStorageTypes = {{
     {"torch.BoolStorage", at::kBool},
 }};
 
-// The one record that is called ANYTHING/`leaf`.
+// The bytes of a record; empty where there is none.
 std::string_view find_record(const std::map<std::string, std::string_view>& records,
                              const std::string& folder, const std::string& leaf) {
   const auto found = records.find(folder + leaf);
