@@ -41,11 +41,14 @@ struct Weights {
   int64_t first = 0;               // first pixel of the picture (its border not counted)
   std::vector<int32_t> of_pixels;  // from there on
   int32_t of_border = 0;           // their sum over the border
+  int64_t end() const { return first + static_cast<int64_t>(of_pixels.size()); }
 };
 
-int64_t weight_count(const ResizeAxis& axis) {  // at most
+// At most, and of the picture itself.
+int64_t weight_count(const ResizeAxis& axis) {
   const double scale = static_cast<double>(axis.bordered_px) / static_cast<double>(axis.resized_px);
-  return static_cast<int64_t>(std::ceil(2.0 * std::max(1.0, scale))) * 2 + 1;
+  return std::min(static_cast<int64_t>(std::ceil(2.0 * std::max(1.0, scale))) * 2 + 1,
+                  axis.picture_px);
 }
 
 // In double, divided by their sum, then rounded to 22 bits: each step matters to the last bit.
@@ -119,33 +122,65 @@ void round_row(const int32_t* __restrict sums, int64_t count, uint8_t* __restric
   }
 }
 
+/// The weights of the resized rows, from the first on. Kept where the picture is gone over in
+/// several parts: then it is very wide, so it has few rows, and what is kept of their weights is
+/// little.
+class RowWeights {
+ public:
+  RowWeights(const ResizeAxis& axis, bool is_kept) : axis_(axis), is_kept_(is_kept) {}
+
+  Weights of(int64_t row) {
+    if (!is_kept_) return make_weights(axis_, axis_.window_first + row, scratch_);
+    while (static_cast<int64_t>(kept_.size()) <= row) {
+      kept_.push_back(
+          make_weights(axis_, axis_.window_first + static_cast<int64_t>(kept_.size()), scratch_));
+      kept_.back().of_pixels.shrink_to_fit();
+    }
+    return kept_[static_cast<size_t>(row)];
+  }
+  int64_t rows() const { return axis_.window_px; }
+
+ private:
+  const ResizeAxis axis_;
+  const bool is_kept_;
+  std::vector<double> scratch_;
+  std::vector<Weights> kept_;
+};
+
+/// The part of the result that is being made: columns [first, first + count), of which only
+/// [picture_first, picture_end) see any pixel of the picture; the others are all border.
+struct ColumnRange {
+  int64_t first, count, picture_first, picture_end;
+};
+
 /// Resized rows that wait for more rows of the picture. Rows come in from the top, and each is
 /// added to the few results whose weights reach it; so the horizontal pass is never kept as a
 /// whole.
 class VerticalPass {
  public:
-  VerticalPass(const ResizeAxis& axis, std::vector<uint8_t> border_row, int64_t columns,
-               int64_t first_column, Image& result)
-      : axis_(axis),
+  /// border_row  `columns.count` pixels: a row of border after the horizontal pass
+  VerticalPass(RowWeights& row_weights, std::vector<uint8_t> border_row, const ColumnRange& columns,
+               Image& result)
+      : row_weights_(row_weights),
         border_row_(std::move(border_row)),
         columns_(columns),
-        first_column_(first_column),
         result_(result) {
     make_next();
   }
 
   int64_t first_row() const { return next_.first; }
 
+  /// row  the picture's row after the horizontal pass, from picture_first to picture_end
   void add(int64_t picture_row, const uint8_t* row) {
     while (has_next() && next_.first <= picture_row) start_next();
     for (auto& open : open_) {
       const auto k = picture_row - open.weights.first;
       if (k < static_cast<int64_t>(open.weights.of_pixels.size())) {
-        weigh_row(row, open.weights.of_pixels[static_cast<size_t>(k)], columns_ * 3,
-                  open.sums.data());
+        weigh_row(row, open.weights.of_pixels[static_cast<size_t>(k)],
+                  static_cast<int64_t>(open.sums.size()), open.sums.data());
       }
     }
-    while (!open_.empty() && open_.front().end() <= picture_row + 1) finish_front();
+    while (!open_.empty() && open_.front().weights.end() <= picture_row + 1) finish_front();
   }
 
   void finish() {
@@ -158,52 +193,68 @@ class VerticalPass {
     int64_t index;
     Weights weights;
     std::vector<int32_t> sums;
-    int64_t end() const { return weights.first + static_cast<int64_t>(weights.of_pixels.size()); }
   };
 
-  bool has_next() const { return next_index_ < axis_.window_px; }
+  bool has_next() const { return next_index_ < row_weights_.rows(); }
   void make_next() {
-    if (has_next()) next_ = make_weights(axis_, axis_.window_first + next_index_, scratch_);
+    if (has_next()) next_ = row_weights_.of(next_index_);
+  }
+  uint8_t* result_at(int64_t row, int64_t column) {
+    return result_.rgb.data() + (row * result_.width + columns_.first + column) * 3;
   }
   void start_next() {
-    OpenRow open{next_index_, std::move(next_), std::vector<int32_t>(border_row_.size(), kHalf)};
-    weigh_row(border_row_.data(), open.weights.of_border, columns_ * 3, open.sums.data());
-    open_.push_back(std::move(open));
+    int32_t all_weights = next_.of_border;
+    for (const auto weight : next_.of_pixels) all_weights += weight;
+    for (int64_t x = 0; x < columns_.count; ++x) {
+      if (x == columns_.picture_first) x = columns_.picture_end;
+      if (x == columns_.count) break;
+      for (int64_t c = 0; c < 3; ++c) {
+        result_at(next_index_, x)[c] =
+            rounded_pixel(kHalf + all_weights * border_row_[static_cast<size_t>(x * 3 + c)]);
+      }
+    }
+    const auto values = (columns_.picture_end - columns_.picture_first) * 3;
+    std::vector<int32_t> sums(static_cast<size_t>(values), kHalf);
+    weigh_row(border_row_.data() + columns_.picture_first * 3, next_.of_border, values,
+              sums.data());
+    open_.push_back({next_index_, std::move(next_), std::move(sums)});
     ++next_index_;
     make_next();
   }
   void finish_front() {
     const auto& open = open_.front();
-    round_row(open.sums.data(), columns_ * 3,
-              result_.rgb.data() + (open.index * result_.width + first_column_) * 3);
+    round_row(open.sums.data(), static_cast<int64_t>(open.sums.size()),
+              result_at(open.index, columns_.picture_first));
     open_.pop_front();
   }
 
-  const ResizeAxis axis_;
+  RowWeights& row_weights_;
   const std::vector<uint8_t> border_row_;
-  const int64_t columns_, first_column_;
+  const ColumnRange columns_;
   Image& result_;
-  std::vector<double> scratch_;
   std::deque<OpenRow> open_;
   int64_t next_index_ = 0;
   Weights next_;
 };
 
 // `columns` of the result from `first_column` on, all of its rows.
-void resample_columns(const Image& image, const ResizeAxis& across, const ResizeAxis& down,
+void resample_columns(const Image& image, const ResizeAxis& across, RowWeights& row_weights,
                       std::array<uint8_t, 3> border, int64_t first_column, int64_t columns,
                       Image& result) {
   std::vector<Weights> table;
   std::vector<double> scratch;
+  ColumnRange range{first_column, columns, columns, columns};
   int64_t first_pixel = image.width, end_pixel = 0;
   for (int64_t x = 0; x < columns; ++x) {
     table.push_back(make_weights(across, across.window_first + first_column + x, scratch));
     const auto& weights = table.back();
     if (weights.of_pixels.empty()) continue;
+    range.picture_first = std::min(range.picture_first, x);
+    range.picture_end = x + 1;
     first_pixel = std::min(first_pixel, weights.first);
-    end_pixel = std::max(end_pixel, weights.first + static_cast<int64_t>(weights.of_pixels.size()));
+    end_pixel = std::max(end_pixel, weights.end());
   }
-  const auto pixels = std::max<int64_t>(0, end_pixel - first_pixel);
+  if (range.picture_first == columns) range.picture_first = range.picture_end = 0;
 
   // A row of nothing but border, after the horizontal pass.
   std::vector<uint8_t> border_row(static_cast<size_t>(columns * 3));
@@ -213,33 +264,34 @@ void resample_columns(const Image& image, const ResizeAxis& across, const Resize
     for (int c = 0; c < 3; ++c) border_row[x * 3 + c] = rounded_pixel(kHalf + sum * border[c]);
   }
 
-  VerticalPass vertical(down, border_row, columns, first_column, result);
-  const auto last_weights = make_weights(down, down.window_first + down.window_px - 1, scratch);
-  const auto end_row = last_weights.first + static_cast<int64_t>(last_weights.of_pixels.size());
-  std::vector<uint8_t> bundle(static_cast<size_t>(pixels * 3 * kBundleRows));
-  std::vector<uint8_t> rows(static_cast<size_t>(columns * 3 * kBundleRows));
-  for (int64_t y = vertical.first_row(); y < end_row; y += kBundleRows) {
-    const auto count = std::min(kBundleRows, end_row - y);
-    bundle_rows(image, y, count, first_pixel, pixels, bundle.data());
-    for (int64_t x = 0; x < columns; ++x) {
-      const auto& weights = table[x];
-      int32_t sums[3 * kBundleRows];
-      for (int i = 0; i < 3 * kBundleRows; ++i) {
-        sums[i] = kHalf + weights.of_border * border[i / kBundleRows];
-      }
-      if (!weights.of_pixels.empty()) {
+  VerticalPass vertical(row_weights, std::move(border_row), range, result);
+  const auto width = range.picture_end - range.picture_first;
+  if (width > 0) {
+    const auto end_row = row_weights.of(row_weights.rows() - 1).end();
+    const auto pixels = end_pixel - first_pixel;
+    std::vector<uint8_t> bundle(static_cast<size_t>(pixels * 3 * kBundleRows));
+    std::vector<uint8_t> rows(static_cast<size_t>(width * 3 * kBundleRows));
+    for (int64_t y = vertical.first_row(); y < end_row; y += kBundleRows) {
+      const auto count = std::min(kBundleRows, end_row - y);
+      bundle_rows(image, y, count, first_pixel, pixels, bundle.data());
+      for (int64_t x = 0; x < width; ++x) {
+        const auto& weights = table[range.picture_first + x];
+        int32_t sums[3 * kBundleRows];
+        for (int i = 0; i < 3 * kBundleRows; ++i) {
+          sums[i] = kHalf + weights.of_border * border[i / kBundleRows];
+        }
         weigh_bundle(bundle.data() + (weights.first - first_pixel) * 3 * kBundleRows,
                      weights.of_pixels.data(), static_cast<int64_t>(weights.of_pixels.size()),
                      sums);
-      }
-      for (int c = 0; c < 3; ++c) {
-        for (int64_t row = 0; row < count; ++row) {
-          rows[(row * columns + x) * 3 + c] = rounded_pixel(sums[c * kBundleRows + row]);
+        for (int c = 0; c < 3; ++c) {
+          for (int64_t row = 0; row < count; ++row) {
+            rows[(row * width + x) * 3 + c] = rounded_pixel(sums[c * kBundleRows + row]);
+          }
         }
       }
-    }
-    for (int64_t row = 0; row < count; ++row) {
-      vertical.add(y + row, rows.data() + row * columns * 3);
+      for (int64_t row = 0; row < count; ++row) {
+        vertical.add(y + row, rows.data() + row * width * 3);
+      }
     }
   }
   vertical.finish();
@@ -251,9 +303,10 @@ Image resample_across_first(const Image& image, const ResizeAxis& across, const 
   result.rgb.resize(static_cast<size_t>(result.width * result.height * 3));
   // All columns at once, but for pictures so wide that their weights would need gigabytes.
   const auto columns = std::max<int64_t>(1, kMaxTableWeights / weight_count(across));
+  RowWeights row_weights(down, columns < result.width);
   for (int64_t first = 0; first < result.width; first += columns) {
-    resample_columns(image, across, down, border, first, std::min(columns, result.width - first),
-                     result);
+    resample_columns(image, across, row_weights, border, first,
+                     std::min(columns, result.width - first), result);
   }
   return result;
 }
