@@ -33,7 +33,7 @@ struct OptimConfig {
 
 struct LossConfig {
   std::string norm = "token";     // token | micro_batch (mean a device pass, then over passes)
-  int64_t chunk_tokens = 1024;    // target positions whose logits exist at a time
+  int64_t chunk_tokens = 256;     // target positions whose logits exist at a time
 };
 
 struct CheckpointConfig {

@@ -1,0 +1,20 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include "data/pack.h"
+#include "finer/model/llava.h"
+
+namespace finer {
+
+/// One device pass as tensors on the model's device, and where its targets are.
+struct DeviceBatch {
+  LlavaInput input;
+  at::Tensor rows;     // int64 [M], positions whose next token is a target
+  at::Tensor targets;  // int64 [M]
+  at::Tensor weights;  // float32 [M], loss weight of each target (not yet divided)
+};
+
+DeviceBatch to_device(const data::PackedBatch& batch, const Llava& model);
+
+}  // namespace finer

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "finer/train/config.h"
+#include "finer/train/trainable.h"
+
+namespace finer {
+
+/// Factor on the rates at an optimizer step (from 0), as transformers' get_*_schedule_with_warmup.
+double schedule_factor(const OptimConfig& config, int64_t step, int64_t total_steps);
+
+/// Rate of a part: its own where the recipe names one, else `lr`.
+double base_lr(const OptimConfig& config, const std::string& part);
+
+/// AdamW by ATen's fused multi-tensor operator. Source: https://arxiv.org/abs/1711.05101.
+///
+/// Tensors without a gradient are passed over, as torch.optim does; biases and norms have no weight decay.
+class AdamW {
+ public:
+  AdamW(std::vector<Trainable> trainables, const OptimConfig& config);
+
+  /// Norm of all gradients; scales them down to clip_norm where they exceed it.
+  double clip();
+  void step(double factor);
+  void zero_grad();
+
+  /// State by name: `exp_avg/NAME`, `exp_avg_sq/NAME`, `step/NAME`; and the leaves that no adapter file holds.
+  std::map<std::string, at::Tensor> state() const;
+  /// Throws: CheckpointError for a missing tensor or another shape.
+  void load_state(const std::map<std::string, at::Tensor>& state, const std::string& where);
+
+  const std::vector<Trainable>& trainables() const { return trainables_; }
+
+ private:
+  std::vector<at::Tensor> grads() const;
+
+  std::vector<Trainable> trainables_;
+  OptimConfig config_;
+  std::vector<at::Tensor> exp_avg_, exp_avg_sq_, steps_;
+};
+
+}  // namespace finer

@@ -1,0 +1,22 @@
+#pragma once
+
+#include "data/loader.h"
+#include "finer/model/llava.h"
+#include "finer/train/config.h"
+#include "finer/train/optim.h"
+
+namespace finer {
+
+struct StepResult {
+  double loss = 0;       // sum of weighted token losses over the step's divisor
+  double grad_norm = 0;  // before clipping
+  bool skipped = false;  // loss or gradients were not finite: no update was made
+};
+
+/// One optimizer step: forward and backward of every device pass, clipping, update.
+///
+/// factor  of the schedule; seed  of the run, from which dropout masks are drawn by step and pass.
+StepResult train_step(Llava& model, AdamW& optimizer, const data::StepBatch& batch, const LossConfig& loss,
+                      double factor, uint64_t seed);
+
+}  // namespace finer
