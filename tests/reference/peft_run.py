@@ -183,11 +183,11 @@ def run_case(name, model_dir, work, num_steps, bound, verdict, reference_only):
     model.save_pretrained(folder / "peft")
     (folder / "peft_losses.json").write_text(json.dumps(want, indent=1) + "\n")
     print(f"{name}: PEFT's losses", " ".join(f"{line['loss']:.6f}" for line in want), flush=True)
+    recipe, run = folder / "recipe.yaml", folder / "run"
+    write_recipe(recipe, model_dir, data, initial, run, case, num_steps)
     if reference_only:
         return want
 
-    recipe, run = folder / "recipe.yaml", folder / "run"
-    write_recipe(recipe, model_dir, data, initial, run, case, num_steps)
     finer_program.run("finer-train", recipe, "--resume", "never")
     compare_logs(verdict, want, finer_program.read_metrics(run), bound)
     compare_adapters(verdict, initial, folder / "peft", run / "adapter")
