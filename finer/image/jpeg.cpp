@@ -22,6 +22,7 @@ struct JpegReader {
   jpeg_progress_mgr progress{};
   std::jmp_buf escape{};
   char message[JMSG_LENGTH_MAX] = "";
+  bool is_starved = false;  // the bytes ran out
 
   explicit JpegReader(std::span<const uint8_t> bytes);
   ~JpegReader() { jpeg_destroy_decompress(&codec); }
@@ -55,6 +56,7 @@ void on_jpeg_output(j_common_ptr) {}
 void on_jpeg_source(j_decompress_ptr) {}
 
 boolean on_jpeg_starved(j_decompress_ptr codec) {
+  jpeg_reader(reinterpret_cast<j_common_ptr>(codec))->is_starved = true;
   leave_jpeg(reinterpret_cast<j_common_ptr>(codec), "is cut short");
 }
 
@@ -121,7 +123,9 @@ bool JpegReader::read_rows(uint8_t* rgb, uint8_t* row) {
       }
     }
   }
-  jpeg_finish_decompress(&codec);  // what follows the last row must be sound, too
+  // What follows the last row may be missing but not broken, as with PIL.
+  if (setjmp(escape)) return is_starved;
+  jpeg_finish_decompress(&codec);
   return true;
 }
 

@@ -6,8 +6,13 @@
 
 #include <catch2/catch.hpp>
 
-using namespace finer::test;  // helpers of this folder's tests
 using finer::DataError;
+using finer::test::file_bytes;
+using finer::test::kImageGolden;
+using finer::test::max_difference;
+using finer::test::picture_names;
+using finer::test::read_ppm;
+using finer::test::TemporaryFolder;
 
 namespace {
 

@@ -11,11 +11,13 @@
 #include <sstream>
 #include <tuple>
 
-using namespace finer::test;  // helpers of this folder's tests
 using finer::DataError;
 using finer::Image;
 using finer::ImageAspect;
 using finer::PreprocessConfig;
+using finer::test::file_bytes;
+using finer::test::kImageGolden;
+using finer::test::TemporaryFolder;
 
 namespace {
 
