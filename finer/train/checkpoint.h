@@ -1,0 +1,36 @@
+#pragma once
+
+#include <filesystem>
+#include <optional>
+
+#include "data/loader.h"
+#include "finer/model/llava.h"
+#include "finer/recipe/recipe.h"
+#include "finer/train/optim.h"
+
+namespace finer {
+
+/// Where a run stands after a step.
+struct RunState {
+  int64_t step = 0;      // optimizer steps taken
+  int64_t position = 0;  // sampler position of the next sample
+  int64_t skipped = 0;   // non-finite steps so far
+  data::LoaderCounts counts;
+  std::vector<uint64_t> data_hashes;  // a set each
+};
+
+/// Writes RUN/checkpoints/step-N: adapter, optimizer and loop state, the recipe; COMPLETE last; renamed into place whole.
+/// Then removes the oldest, so that `keep` stay.
+void save_checkpoint(const std::filesystem::path& run_dir, const RunState& state, const Recipe& recipe, Llava& model,
+                     const AdamW& optimizer, int64_t keep);
+
+/// The newest complete checkpoint of a run directory.
+std::optional<std::filesystem::path> newest_checkpoint(const std::filesystem::path& run_dir);
+
+/// Fills model and optimizer; returns where the run stood. Throws: CheckpointError.
+RunState load_checkpoint(const std::filesystem::path& dir, Llava& model, AdamW& optimizer);
+
+/// Writes the adapter in PEFT's layout to `dir`.
+void save_result(const Recipe& recipe, Llava& model, const std::filesystem::path& dir);
+
+}  // namespace finer

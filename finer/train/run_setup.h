@@ -1,0 +1,31 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "data/loader.h"
+#include "finer/model/llava.h"
+#include "finer/recipe/recipe.h"
+
+namespace finer {
+
+/// Model and data of a recipe, opened and held against each other.
+struct RunSetup {
+  std::unique_ptr<Llava> model;
+  std::unique_ptr<Tokenizer> tokenizer;
+  std::unique_ptr<data::SampleSource> source;
+};
+
+/// "auto": the first CUDA device where there is one, else the CPU. Opens LibTorch's CUDA half when a CUDA device is
+/// asked for. Throws: ConfigError where it cannot be had.
+at::Device pick_device(const std::string& name);
+
+/// Opens the tokenizer and checks it against the model's vocabulary. Throws: DataError.
+std::unique_ptr<Tokenizer> open_tokenizer(const ModelConfig& model, const LlavaConfig& config);
+
+data::InputSpec input_spec(const ModelConfig& model, const LlavaConfig& config);
+
+/// with_weights false: nothing is allocated, headers are checked (dry run). Adapters are attached as the recipe says.
+RunSetup open_run(const Recipe& recipe, bool with_weights);
+
+}  // namespace finer

@@ -1,0 +1,305 @@
+#include "finer/train/trainer.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <fstream>
+#include <iostream>
+#include <sstream>
+
+#include "finer/core/atomic_file.h"
+#include "finer/core/build_info.h"
+#include "finer/core/error.h"
+#include "finer/core/log.h"
+#include "finer/train/checkpoint.h"
+#include "finer/train/metrics.h"
+#include "finer/train/progress.h"
+#include "finer/train/run_report.h"
+#include "finer/train/run_setup.h"
+#include "finer/train/step.h"
+#include "finer/train/stop_signal.h"
+#include "finer/train/tensorboard.h"
+#include "finer/train/trainable.h"
+#include "lora/peft_io.h"
+
+namespace finer {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Plan {
+  int64_t epoch_size = 0;   // samples
+  int64_t total_steps = 0;
+  int64_t last_position = 0;  // sampler position behind the run's last sample
+};
+
+// As transformers: steps an epoch round up, a run of E epochs takes ceil(E * steps an epoch).
+Plan make_plan(const Recipe& recipe, int64_t epoch_size) {
+  Plan plan;
+  plan.epoch_size = epoch_size;
+  if (epoch_size == 0) throw DataError("data.sets: no sample in any set");
+  const int64_t a_epoch = (epoch_size + recipe.batch.samples - 1) / recipe.batch.samples;
+  plan.total_steps = static_cast<int64_t>(std::ceil(recipe.optim.epochs * static_cast<double>(a_epoch)));
+  if (recipe.optim.steps > 0) plan.total_steps = std::min(plan.total_steps, recipe.optim.steps);
+  const int64_t whole = plan.total_steps / a_epoch, rest = plan.total_steps % a_epoch;
+  plan.last_position = whole * epoch_size + std::min(epoch_size, rest * recipe.batch.samples);
+  return plan;
+}
+
+int64_t peak_bytes() {
+  std::ifstream status("/proc/self/status");
+  std::string line;
+  while (std::getline(status, line)) {
+    if (line.rfind("VmHWM:", 0) == 0) return std::stoll(line.substr(6)) * 1024;
+  }
+  return 0;
+}
+
+std::vector<TrainedPart> part_table(Llava& model, const Recipe& recipe, const std::vector<Trainable>& trainables) {
+  std::vector<TrainedPart> table;
+  const auto add = [&](const std::string& part, const std::string& prefix, const std::string& mode) {
+    TrainedPart row{part, mode, 0, 0, base_lr(recipe.optim, part)};
+    model.visit_weights([&](const std::string& name, const at::Tensor& slot) {
+      if (name.rfind(prefix, 0) == 0) row.total += slot.numel();
+    });
+    for (const auto& t : trainables) {
+      if (t.part != part) continue;
+      row.trainable += t.leaf.numel();
+      if (t.is_adapter) row.total += t.leaf.numel();
+    }
+    if (row.total > 0) table.push_back(row);
+  };
+  add("vision", "vision_tower.", recipe.train.vision);
+  add("projector", "multi_modal_projector.", recipe.train.projector);
+  add("language", "language_model.", recipe.train.language);
+  return table;
+}
+
+std::string part_text(const std::vector<TrainedPart>& table) {
+  std::ostringstream out;
+  for (const auto& row : table) {
+    out << "  " << row.name << ": " << row.mode << ", " << row.trainable << " of " << row.total << " parameters train";
+    if (row.trainable > 0) out << ", lr " << row.lr;
+    out << "\n";
+  }
+  return out.str();
+}
+
+// Lines of the resolved recipe that decide the result.
+std::vector<std::string> deciding_lines(const std::string& yaml) {
+  std::vector<std::string> out;
+  std::istringstream stream(yaml);
+  std::string line, section;
+  while (std::getline(stream, line)) {
+    if (line.empty() || line[0] == '#') continue;
+    if (line[0] != ' ') section = line.substr(0, line.find(':'));
+    if (section == "checkpoint" || section == "log" || section == "threads" || section == "device" ||
+        section == "output") {
+      continue;
+    }
+    if (line.find(" workers:") != std::string::npos || line.find(" prefetch_steps:") != std::string::npos) continue;
+    out.push_back(section + ": " + line);
+  }
+  return out;
+}
+
+void check_same_recipe(const fs::path& checkpoint, const Recipe& recipe) {
+  std::ifstream stream(checkpoint / "recipe.yaml");
+  const std::string before((std::istreambuf_iterator<char>(stream)), std::istreambuf_iterator<char>());
+  const auto was = deciding_lines(before), now = deciding_lines(recipe_to_yaml(recipe));
+  for (size_t i = 0; i < std::max(was.size(), now.size()); ++i) {
+    const std::string a = i < was.size() ? was[i] : "(nothing)", b = i < now.size() ? now[i] : "(nothing)";
+    if (a == b) continue;
+    throw CheckpointError(checkpoint.string() + ": was made by another recipe: it has \"" + a + "\", this one \"" + b +
+                          "\"; use that recipe, another output, or --resume never");
+  }
+}
+
+void move_aside(const fs::path& run_dir) {
+  if (!fs::exists(run_dir)) return;
+  for (int i = 1;; ++i) {
+    const fs::path aside = run_dir.string() + ".before-" + std::to_string(i);
+    if (fs::exists(aside)) continue;
+    fs::rename(run_dir, aside);
+    log::info("the earlier run was moved to " + aside.string());
+    return;
+  }
+}
+
+}  // namespace
+
+int train(const Recipe& recipe, const std::string& resume) {
+  const fs::path run_dir = recipe.output;
+  std::optional<fs::path> checkpoint;
+  if (resume == "auto") {
+    checkpoint = newest_checkpoint(run_dir);
+  } else if (resume == "never") {
+    move_aside(run_dir);
+  } else {
+    checkpoint = resume;
+    if (!fs::exists(*checkpoint / "COMPLETE")) {
+      throw CheckpointError(resume + ": is not a complete checkpoint (no COMPLETE marker)");
+    }
+  }
+  if (checkpoint) check_same_recipe(*checkpoint, recipe);
+
+  auto run = open_run(recipe, true);
+  if (!recipe.lora.init_from.empty()) {
+    const at::NoGradGuard no_gradients;
+    lora::fill_adapter(*run.model, recipe.lora.init_from);
+  }
+  AdamW optimizer(prepare_training(*run.model, recipe.train), recipe.optim);
+  RunState state;
+  for (const auto& set : run.source->datasets()) state.data_hashes.push_back(set.content_hash());
+  if (checkpoint) {
+    const auto hashes = state.data_hashes;
+    state = load_checkpoint(*checkpoint, *run.model, optimizer);
+    for (size_t i = 0; i < hashes.size(); ++i) {
+      if (i >= state.data_hashes.size() || hashes[i] != state.data_hashes[i]) {
+        throw CheckpointError(checkpoint->string() + ": was made with other data: " + recipe.data.sets[i].path +
+                              " has changed since");
+      }
+    }
+  }
+
+  fs::create_directories(run_dir);
+  log::add_file(run_dir / "logs" / "rank-0.log");
+  atomic_write(run_dir / "recipe.yaml", recipe_to_yaml(recipe));
+  data::Sampler sampler(run.source->sizes(), run.source->weights(), recipe.seed, recipe.data.shuffle);
+  const auto plan = make_plan(recipe, sampler.epoch_size());
+  const auto table = part_table(*run.model, recipe, optimizer.trainables());
+  log::info(std::string("finer ") + FINER_VERSION + " (" + FINER_COMMIT + "), device " +
+            run.model->options().device().str() + ", " + std::to_string(plan.epoch_size) + " samples an epoch, " +
+            std::to_string(plan.total_steps) + " steps, seed " + std::to_string(recipe.seed) + "\n" +
+            part_text(table));
+  if (checkpoint) log::info("going on from " + checkpoint->string());
+
+  MetricsFile metrics_file(run_dir / "metrics.jsonl", state.step);
+  std::optional<EventsFile> events;
+  if (recipe.log.tensorboard) events.emplace(run_dir, state.step + 1);
+  Progress progress(state.step + 1, plan.total_steps, recipe.log.every_steps);
+  StopSignal stop;
+  data::Loader loader(*run.source, sampler, recipe.data, recipe.batch, state.step, state.position, plan.last_position,
+                      state.counts);
+  int64_t bad_in_a_row = 0, saved_at = checkpoint ? state.step : -1;
+  const auto save = [&] {
+    if (saved_at == state.step) return;
+    metrics_file.sync();
+    save_checkpoint(run_dir, state, recipe, *run.model, optimizer, recipe.checkpoint.keep);
+    saved_at = state.step;
+  };
+
+  while (stop.requested() == 0) {
+    const auto start = std::chrono::steady_clock::now();
+    auto batch = loader.next();
+    if (!batch) break;
+    const double factor = schedule_factor(recipe.optim, state.step, plan.total_steps);
+    const bool is_empty = batch->label_weight == 0;
+    const auto result = is_empty ? StepResult{.skipped = true}
+                                 : train_step(*run.model, optimizer, *batch, recipe.loss, factor, recipe.seed);
+    state.step += 1;
+    state.position = batch->next_position;
+    state.counts = batch->counts;
+    bad_in_a_row = result.skipped && !is_empty ? bad_in_a_row + 1 : 0;
+    state.skipped += result.skipped ? 1 : 0;
+
+    StepMetrics m;
+    m.step = state.step;
+    m.epoch = static_cast<double>(state.position) / static_cast<double>(plan.epoch_size);
+    m.loss = result.loss;
+    m.lr = recipe.optim.lr * factor;
+    m.grad_norm = result.grad_norm;
+    m.samples = batch->num_samples;
+    m.tokens = batch->num_tokens;
+    m.label_tokens = batch->num_label_tokens;
+    m.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    m.data_wait = batch->wait_s;
+    m.peak_bytes = peak_bytes();
+    m.skipped = result.skipped;
+    metrics_file.write(m);
+    if (events) events->write(m);
+    progress.update(m);
+    if (bad_in_a_row >= recipe.train.max_bad_steps) {
+      std::string name = "none of them";
+      for (const auto& t : optimizer.trainables()) {
+        if (t.leaf.grad().defined() && !t.leaf.grad().isfinite().all().item<bool>()) {
+          name = t.name;
+          break;
+        }
+      }
+      throw Error("step " + std::to_string(state.step) + ": " + std::to_string(bad_in_a_row) +
+                  " steps in a row had a loss or gradient that is not finite (first tensor: " + name +
+                  "); a lower optim.lr may help");
+    }
+    if (recipe.checkpoint.every_steps > 0 && state.step % recipe.checkpoint.every_steps == 0) save();
+  }
+  progress.finish();
+  save();
+  const int signal = stop.requested();
+  const bool is_complete = state.step >= plan.total_steps;
+  if (is_complete) save_result(recipe, *run.model, run_dir / "adapter");
+
+  RunReport report;
+  report.title = run_dir.filename().string();
+  report.outcome = is_complete ? "finished" : "stopped at step " + std::to_string(state.step);
+  report.is_complete = is_complete;
+  report.metrics = read_metrics(run_dir / "metrics.jsonl");
+  report.parts = table;
+  for (size_t i = 0; i < recipe.data.sets.size(); ++i) {
+    report.sets.push_back({recipe.data.sets[i].path, std::to_string(state.data_hashes[i]),
+                           run.source->datasets()[i].size(), recipe.data.sets[i].weight});
+  }
+  const auto& c = state.counts;
+  report.counts = {{"samples", std::to_string(c.samples)},
+                   {"cut to max_tokens", std::to_string(c.cut)},
+                   {"dropped, too long", std::to_string(c.dropped_over_length)},
+                   {"dropped, no target", std::to_string(c.dropped_zero_label)},
+                   {"bad records", std::to_string(c.bad_records)},
+                   {"skipped steps", std::to_string(state.skipped)}};
+  report.environment = {{"finer", std::string(FINER_VERSION) + " " + FINER_COMMIT},
+                        {"LibTorch", FINER_TORCH_VERSION},
+                        {"device", run.model->options().device().str()}};
+  report.recipe_yaml = recipe_to_yaml(recipe);
+  atomic_write(run_dir / "report.html", render(report));
+  log::info(report.outcome + ": " + run_dir.string());
+  return is_complete || signal == 0 ? 0 : 128 + signal;
+}
+
+void dry_run(const Recipe& recipe) {
+  auto run = open_run(recipe, false);
+  const auto trainables = prepare_training(*run.model, recipe.train);
+  data::Sampler sampler(run.source->sizes(), run.source->weights(), recipe.seed, recipe.data.shuffle);
+  const auto plan = make_plan(recipe, sampler.epoch_size());
+  int64_t tokens = 0, labels = 0, dropped = 0;
+  for (size_t s = 0; s < run.source->datasets().size(); ++s) {
+    for (int64_t i = 0; i < run.source->datasets()[s].size(); ++i) {
+      const auto prepared = run.source->prepare({static_cast<int32_t>(s), i}, false);
+      if (prepared.outcome != data::SampleSource::Outcome::kReady) {
+        ++dropped;
+        continue;
+      }
+      tokens += static_cast<int64_t>(prepared.sample.input_ids.size());
+      labels += prepared.sample.num_label_tokens;
+    }
+  }
+  int64_t total = 0, trainable = 0;
+  const auto table = part_table(*run.model, recipe, trainables);
+  for (const auto& row : table) {
+    total += row.total;
+    trainable += row.trainable;
+  }
+  const int64_t base_bytes = (total - trainable) * (recipe.model.dtype == "float32" ? 4 : 2);
+  std::cout << "parameters: " << total << " total, " << trainable << " trainable\n"
+            << part_text(table) << "memory: base " << base_bytes / 1'000'000 << " MB, trained " << trainable * 16 / 1'000'000
+            << " MB (value, gradient, two moments)\n"
+            << "data: " << plan.epoch_size << " samples an epoch, " << tokens << " tokens, " << labels
+            << " label tokens in the files, " << dropped << " dropped by the policies\n"
+            << "run: " << plan.total_steps << " steps of " << recipe.batch.samples << " samples\n"
+            << "flops: " << static_cast<double>(4 * total) * static_cast<double>(tokens) /
+                                static_cast<double>(std::max<int64_t>(1, plan.epoch_size)) *
+                                static_cast<double>(recipe.batch.samples)
+            << " a step (4 a parameter and token)\n";
+}
+
+}  // namespace finer

@@ -1,0 +1,37 @@
+#include <CLI/CLI.hpp>
+#include <iostream>
+
+#include "finer/recipe/recipe.h"
+#include "finer/train/trainer.h"
+#include "tools/cli.h"
+
+int main(int argc, char** argv) {
+  CLI::App app{"finer-train: fine-tunes a LLaVA model as a recipe says."};
+  std::string recipe_file, resume = "auto";
+  std::vector<std::string> overrides;
+  bool is_dry = false, explains = false;
+  auto* file_option = app.add_option("recipe", recipe_file, "YAML recipe (docs/recipes.md)");
+  app.add_option("overrides", overrides, "key=value, over the recipe: optim.lr=1e-4");
+  app.add_flag("--dry-run", is_dry, "check everything, print the plan, train nothing");
+  app.add_option("--resume", resume, "auto | never | a checkpoint directory")->capture_default_str();
+  app.add_flag("--explain", explains, "print every key of a recipe");
+  app.set_version_flag("--version", finer::cli::version_text());
+  try {
+    app.parse(argc, argv);
+    if (!explains && file_option->count() == 0) throw CLI::RequiredError("recipe");
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  return finer::cli::run("finer-train", [&] {
+    if (explains) {
+      std::cout << finer::explain_recipe(false);
+      return 0;
+    }
+    const auto recipe = finer::load_recipe(recipe_file, overrides);
+    if (is_dry) {
+      finer::dry_run(recipe);
+      return 0;
+    }
+    return finer::train(recipe, resume);
+  });
+}
