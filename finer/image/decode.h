@@ -26,9 +26,10 @@ struct DecodeLimits {
   int64_t max_file_bytes = int64_t{1} << 30;
 };
 
-/// Decodes JPEG, PNG, WebP, BMP, GIF (first frame) or TIFF (first page) with the meaning of PIL's
-/// `Image.open(f).convert("RGB")`: alpha dropped, palette looked up, EXIF orientation ignored, grey
-/// and CMYK converted, 16-bit as PIL does. Kind is told from the first bytes, never from the name.
+/// Decodes JPEG, PNG, WebP (first frame), BMP, GIF (first frame) or TIFF (first page) with the
+/// meaning of PIL's `Image.open(f).convert("RGB")`: alpha dropped, palette looked up, grey and CMYK
+/// converted, 16-bit as PIL does, EXIF orientation ignored (but a TIFF turned upright by its tag,
+/// as PIL does on loading one). Kind is told from the first bytes, never from the name.
 ///
 /// Throws: DataError with the path and the reason (not a picture, cut short, over the limits).
 Image decode_image(const std::filesystem::path& path, const DecodeLimits& limits = {});
