@@ -1,0 +1,108 @@
+#include "finer/eval/logits.h"
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "finer/core/error.h"
+#include "finer/image/decode.h"
+#include "finer/io/tensor_file.h"
+#include "finer/model/hf_config.h"
+#include "finer/model/load.h"
+#include "finer/train/device_batch.h"
+#include "finer/train/loss.h"
+#include "finer/train/run_setup.h"
+#include "lora/peft_io.h"
+
+namespace finer {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+void add_adapter(Llava& model, const fs::path& adapter) {
+  if (adapter.empty()) return;
+  lora::load_adapter(model, fs::is_directory(adapter / "adapter") ? adapter / "adapter" : adapter);
+}
+
+}  // namespace
+
+void write_logits(const ModelConfig& model_config, const fs::path& adapter, const fs::path& tokens,
+                  const fs::path& images, const std::string& aspect, const fs::path& out) {
+  const at::NoGradGuard no_gradients;
+  const auto model = load_llava(model_config, at::kCPU, 0);
+  add_adapter(*model, adapter);
+  const auto& config = model->config();
+  const auto spec = input_spec(model_config, config);
+  std::ifstream stream(tokens);
+  if (!stream) throw DataError(tokens.string() + ": cannot be read");
+  std::map<std::string, at::Tensor> logits;
+  std::string line;
+  for (int64_t n = 0; std::getline(stream, line); ++n) {
+    const auto fail = [&](const std::string& why) {
+      throw DataError(tokens.string() + ":" + std::to_string(n + 1) + ": " + why);
+    };
+    TokenizedSample sample;
+    std::string image;
+    try {
+      const auto json = nlohmann::json::parse(line);
+      sample.input_ids = json.at("input_ids").get<std::vector<int64_t>>();
+      if (json.contains("image") && !json.at("image").is_null()) image = json.at("image").get<std::string>();
+    } catch (const nlohmann::json::exception&) {
+      fail("expected a JSON object with input_ids and, for a picture, image");
+    }
+    if (sample.input_ids.empty()) fail("input_ids is empty");
+    for (const int64_t id : sample.input_ids) {
+      if (id != kImageToken && (id < 0 || id >= config.language.vocab_size)) {
+        fail("token id " + std::to_string(id) + " is outside the vocabulary of " +
+             std::to_string(config.language.vocab_size));
+      }
+    }
+    sample.labels = sample.input_ids;
+    data::ReadySample ready;
+    data::make_ready(sample, spec.image_positions, int64_t{1} << 20, data::OverLength::kError, ready);
+    if (ready.image_begin >= 0) {
+      if (image.empty()) fail("has an image mark but names no image");
+      ready.pixels = preprocess(decode_image(data::resolve_inside(images, image)), spec.preprocess,
+                                image_aspect(aspect));
+    }
+    std::vector<data::ReadySample> samples;
+    samples.push_back(std::move(ready));
+    const auto batch = to_device(data::pack(std::move(samples)), *model);
+    const auto hidden = model->forward(batch.input);
+    logits["logits." + std::to_string(n)] =
+        at::mm(hidden, model->language().head().to(hidden.scalar_type()).t()).to(at::kFloat);
+  }
+  save_safetensors(out, logits);
+}
+
+DataLoss data_loss(const Recipe& recipe_in, const fs::path& adapter) {
+  const at::NoGradGuard no_gradients;
+  auto recipe = recipe_in;
+  const fs::path dir = adapter.empty() ? fs::path(recipe.lora.init_from) : adapter;
+  recipe.train.language = recipe.train.vision = "frozen";  // no new adapters: they would be zero
+  auto run = open_run(recipe, true);
+  add_adapter(*run.model, dir);
+  DataLoss out;
+  double sum = 0;
+  for (size_t s = 0; s < run.source->datasets().size(); ++s) {
+    for (int64_t i = 0; i < run.source->datasets()[s].size(); ++i) {
+      auto prepared = run.source->prepare({static_cast<int32_t>(s), i});
+      if (prepared.outcome != data::SampleSource::Outcome::kReady) continue;
+      std::vector<data::ReadySample> samples;
+      samples.push_back(std::move(prepared.sample));
+      const auto packed = data::pack(std::move(samples));
+      if (packed.num_label_tokens == 0) continue;
+      const auto batch = to_device(packed, *run.model);
+      const auto hidden = run.model->forward(batch.input, batch.rows);
+      sum += head_loss(hidden, run.model->language().head(), batch.targets, at::ones_like(batch.weights),
+                       recipe.loss.chunk_tokens)
+                 .item<double>();
+      out.label_tokens += packed.num_label_tokens;
+    }
+  }
+  if (out.label_tokens == 0) throw DataError("data.sets: no target token in any sample");
+  out.loss = sum / static_cast<double>(out.label_tokens);
+  return out;
+}
+
+}  // namespace finer

@@ -1,0 +1,43 @@
+#include <CLI/CLI.hpp>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "finer/eval/logits.h"
+#include "tools/cli.h"
+
+int main(int argc, char** argv) {
+  CLI::App app{"finer-eval: what a model says about data, without training."};
+  app.set_version_flag("--version", finer::cli::version_text());
+  app.require_subcommand(1);
+
+  std::string recipe_file, adapter, tokens, images = ".", out, aspect = "pad";
+  std::vector<std::string> overrides;
+  finer::ModelConfig model;
+  auto* loss = app.add_subcommand("loss", "mean loss a label token over a recipe's data, as JSON");
+  loss->add_option("recipe", recipe_file, "YAML recipe")->required();
+  loss->add_option("overrides", overrides, "key=value, over the recipe");
+  loss->add_option("--adapter", adapter, "PEFT directory or checkpoint");
+
+  auto* logits = app.add_subcommand("logits", "logits of tokenized samples, as safetensors");
+  logits->add_option("--model", model.llava, "llava-hf or original LLaVA directory")->required();
+  logits->add_option("--vision", model.vision, "CLIP directory of an original LLaVA model");
+  logits->add_option("--adapter", adapter, "PEFT directory or checkpoint");
+  logits->add_option("--tokens", tokens, "lines of finer-data tokenize")->required();
+  logits->add_option("--images", images, "folder the images are relative to");
+  logits->add_option("--aspect", aspect, "pad | crop")->capture_default_str();
+  logits->add_option("--out", out, "file to write")->required();
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  return finer::cli::run("finer-eval", [&] {
+    if (*loss) {
+      const auto result = finer::data_loss(finer::load_recipe(recipe_file, overrides), adapter);
+      std::cout << nlohmann::json{{"loss", result.loss}, {"label_tokens", result.label_tokens}}.dump() << "\n";
+    } else {
+      finer::write_logits(model, adapter, tokens, images, aspect, out);
+    }
+    return 0;
+  });
+}
