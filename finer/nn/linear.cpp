@@ -1,6 +1,7 @@
 #include "finer/nn/linear.h"
 
 #include <ATen/CPUGeneratorImpl.h>
+#include <ATen/TensorOperators.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <atomic>
@@ -35,8 +36,12 @@ at::Tensor dropout_mask(const at::Tensor& x, const Adapter& adapter, uint64_t se
 class LinearFunction : public Function<LinearFunction> {
  public:
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& weight,
-                            const at::Tensor& bias, const at::Tensor& A, const at::Tensor& B0, const at::Tensor& B1,
-                            const at::Tensor& B2, const Linear* layer, uint64_t seed) {
+                            const std::optional<at::Tensor>& bias_or_none, const std::optional<at::Tensor>& A_or_none,
+                            const std::optional<at::Tensor>& B0_or_none, const std::optional<at::Tensor>& B1_or_none,
+                            const std::optional<at::Tensor>& B2_or_none, const Linear* layer, uint64_t seed) {
+    const auto bias = bias_or_none.value_or(at::Tensor()), A = A_or_none.value_or(at::Tensor());
+    const auto B0 = B0_or_none.value_or(at::Tensor()), B1 = B1_or_none.value_or(at::Tensor()),
+               B2 = B2_or_none.value_or(at::Tensor());
     const auto dtype = x.scalar_type();
     const auto W_t = weight.to(dtype).t();
     auto y = bias.defined() ? at::addmm(bias.to(dtype), x, W_t) : at::mm(x, W_t);
@@ -135,8 +140,10 @@ at::Tensor Linear::forward(const at::Tensor& x) const {
   if (adapter_) {
     for (size_t i = 0; i < adapter_->parts.size(); ++i) B[i] = adapter_->parts[i].B;
   }
-  auto y = LinearFunction::apply(rows, weight_, bias_, adapter_ ? adapter_->A : at::Tensor(), B[0], B[1], B[2], this,
-                                 DropoutSeed::current());
+  // apply() takes no undefined tensor, only an empty optional
+  const auto given = [](const at::Tensor& t) { return t.defined() ? std::optional<at::Tensor>(t) : std::nullopt; };
+  auto y = LinearFunction::apply(rows, weight_, given(bias_), given(adapter_ ? adapter_->A : at::Tensor()), given(B[0]),
+                                 given(B[1]), given(B[2]), this, DropoutSeed::current());
   if (x.dim() == 2) return y;
   auto shape = x.sizes().vec();
   shape.back() = y.size(1);

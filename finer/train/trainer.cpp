@@ -171,8 +171,9 @@ int train(const Recipe& recipe, const std::string& resume) {
   const auto table = part_table(*run.model, recipe, optimizer.trainables());
   log::info(std::string("finer ") + FINER_VERSION + " (" + FINER_COMMIT + "), device " +
             run.model->options().device().str() + ", " + std::to_string(plan.epoch_size) + " samples an epoch, " +
-            std::to_string(plan.total_steps) + " steps, seed " + std::to_string(recipe.seed) + "\n" +
-            part_text(table));
+            std::to_string(plan.total_steps) + " steps, seed " + std::to_string(recipe.seed));
+  std::istringstream rows(part_text(table));
+  for (std::string row; std::getline(rows, row);) log::info(row);
   if (checkpoint) log::info("going on from " + checkpoint->string());
 
   MetricsFile metrics_file(run_dir / "metrics.jsonl", state.step);
