@@ -2,9 +2,10 @@
 """Logits of finer against transformers (and PEFT), sample by sample.
 
     logits.py --reference DIR --tokens tokens.jsonl --images DIR [--adapter DIR] [--bound 1e-4]
-              [--model DIR] [--language DIR] [--vision DIR] [--projector FILE]
+              [--model DIR] [--vision DIR]
 
---reference is read by transformers; --model ... is what finer-eval is pointed at (default: the same directory).
+--reference is read by transformers; --model, with --vision for an original LLaVA directory, is what finer-eval is
+pointed at (default: the same directory).
 Prints max |difference| / max |logit| of each sample; exit code 1 when one is above the bound.
 --reference-only OUT.safetensors writes the reference's logits and runs nothing else."""
 import argparse
@@ -80,7 +81,7 @@ def main():
     parser.add_argument("--adapter", type=Path)
     parser.add_argument("--aspect", choices=["pad", "crop"], default="pad")
     parser.add_argument("--bound", type=float, default=1e-4)
-    for name in ("model", "language", "vision", "projector"):
+    for name in ("model", "vision"):
         parser.add_argument(f"--{name}", type=Path)
     parser.add_argument("--reference-only", type=Path)
     args = parser.parse_args()
@@ -92,9 +93,9 @@ def main():
         save_file({f"logits.{n}": t.contiguous() for n, t in enumerate(reference)}, str(args.reference_only))
         print(f"{len(reference)} samples, largest logit {max(t.abs().max().item() for t in reference):.2f}")
         return 0
-    arguments = [x for name in ("model", "language", "vision", "projector", "adapter")
+    arguments = [x for name in ("model", "vision", "adapter")
                  if getattr(args, name) for x in (f"--{name}", getattr(args, name))]
-    if not (args.model or args.language):
+    if not args.model:
         arguments = ["--model", args.reference, *arguments]
     worst = compare(reference, finer_logits(arguments, args.tokens, args.images, args.aspect), rows, args.bound)
     return 0 if worst <= args.bound else 1
