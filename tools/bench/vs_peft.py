@@ -90,12 +90,13 @@ def table(results):
             ("peak memory, MB", "peak_bytes", "{:.0f}", 1e6), ("start to first step done, s", "start_up_s", "{:.2f}", 1),
             ("whole run, s", "total_s", "{:.1f}", 1)]
     sides = [side for side in SIDES if side in results]
-    print(f"  {'':28s}" + "".join(f"{side:>12s}" for side in sides) + ("    peft/finer" if len(sides) == 2 else ""))
+    print(f"  {'':28s}" + "".join(f"{side:>12s}" for side in sides) + ("   finer is better by" if len(sides) == 2 else ""))
     for title, key, form, unit in rows:
         values = [statistics.median(m[key] for m in results[side]) / unit for side in sides]
         line = f"  {title:28s}" + "".join(f"{form.format(v):>12s}" for v in values)
         if len(sides) == 2:
-            line += f"{values[0] / values[1]:>14.2f}"
+            ratio = values[0] / values[1]
+            line += f"{1 / ratio if key == 'tokens_per_s' else ratio:>20.2f}x"
         print(line)
 
 
