@@ -1,11 +1,13 @@
 #include "finer/model/hf_config.h"
 
+#include <algorithm>
 #include <fstream>
-#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "finer/core/error.h"
 #include "finer/core/near_miss.h"
+#include "finer/io/tensor_file.h"
+#include "finer/io/weight_names.h"
 
 namespace finer {
 
@@ -141,6 +143,26 @@ VisionConfig read_clip_dir(const fs::path& dir) {
   return read_vision(config.has("vision_config") ? config.child("vision_config") : config);
 }
 
+// Number of layers and biases, from the names in mm_projector.bin (or safetensors).
+ProjectorConfig read_projector_file(const fs::path& path) {
+  ProjectorConfig out{.kind = "", .bias = false};
+  int64_t num_layers = 0;
+  for (const auto& file : find_weight_files(path)) {
+    for (const auto& [published, info] : open_tensor_file(file)->tensors()) {
+      const auto name = canonical_weight_name(published).value_or("");
+      const std::string prefix = "multi_modal_projector.linear_";
+      if (name.rfind(prefix, 0) != 0) continue;  // a left-over tensor is named when the file is read
+      num_layers = std::max<int64_t>(num_layers, name[prefix.size()] - '0');
+      if (name.size() > 5 && name.substr(name.size() - 5) == ".bias") out.bias = true;
+    }
+  }
+  if (num_layers < 1 || num_layers > 9) {
+    throw CheckpointError(path.string() + ": holds no projector (mm_projector.* or multi_modal_projector.*)");
+  }
+  out.kind = num_layers == 1 ? "linear" : "mlp" + std::to_string(num_layers) + "x_gelu";
+  return out;
+}
+
 void read_projector_type(const ConfigObject& config, const std::string& key, LlavaConfig& out) {
   out.projector.kind = config.text(key, "linear");
   const auto& kind = out.projector.kind;
@@ -158,7 +180,11 @@ LlavaConfig read_llava_hf(const ConfigObject& config) {
   auto vision = config.child("vision_config");
   out.vision = read_vision(vision);
   config.one_of("projector_hidden_act", "gelu", {"gelu"});
-  out.projector.kind = "mlp2x_gelu";
+  if (config.has("finer_projector")) {
+    read_projector_type(config, "finer_projector", out);
+  } else {
+    out.projector.kind = "mlp2x_gelu";
+  }
   out.projector.bias = config.flag("multimodal_projector_bias", true);
   out.feature_layer = config.integer("vision_feature_layer", -2, -4096, 4096);
   out.keep_class_token =
@@ -207,6 +233,7 @@ LlavaConfig read_model_config(const ModelConfig& model) {
       out.language = read_language(config);
       out.has_vision = !model.vision.empty();
       if (out.has_vision) out.vision = read_clip_dir(model.vision);
+      if (!model.projector.empty()) out.projector = read_projector_file(model.projector);
       break;
     }
     default: {

@@ -38,6 +38,7 @@ class Llava {
   const Llama& language() const { return language_; }
   ClipVision* vision() { return vision_ ? &*vision_ : nullptr; }
   Projector* projector() { return projector_ ? &*projector_ : nullptr; }
+  int64_t num_vision_layers() const { return vision_ ? vision_->num_built_layers() : 0; }
   bool trains_vision = false;  // false: the vision tower runs without gradients
   at::TensorOptions options() const { return options_; }
 
