@@ -18,11 +18,6 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::json;
 
-std::string base_name(const ModelConfig& model) {
-  if (!model.llava.empty()) return model.llava;
-  return model.language.empty() ? "from_scratch" : model.language;
-}
-
 // Complete checkpoints, oldest first.
 std::vector<std::pair<int64_t, fs::path>> complete_checkpoints(const fs::path& run_dir) {
   std::vector<std::pair<int64_t, fs::path>> out;
@@ -40,16 +35,22 @@ std::vector<std::pair<int64_t, fs::path>> complete_checkpoints(const fs::path& r
 
 }  // namespace
 
-void save_result(const Recipe& recipe, Llava& model, const fs::path& dir) {
+std::string base_name(const ModelConfig& model) {
+  if (!model.llava.empty()) return model.llava;
+  return model.language.empty() ? "from_scratch" : model.language;
+}
+
+bool save_adapter_files(const Recipe& recipe, Llava& model, const fs::path& dir) {
   const bool has_projector = model.projector() && recipe.train.projector == "full";
   const bool has_adapter = !lora::adapted_linears(model).empty();
-  if (!has_adapter && !has_projector) return;
+  if (!has_adapter && !has_projector) return false;
   lora::AdapterInfo info;
   info.config = recipe.lora;
   info.base_model = base_name(recipe.model);
   info.saves_projector = has_projector;
   info.finer = {{"finer_version", FINER_VERSION}, {"finer_commit", FINER_COMMIT}};
   lora::save_adapter(model, info, dir);
+  return true;
 }
 
 void save_checkpoint(const fs::path& run_dir, const RunState& state, const Recipe& recipe, Llava& model,
@@ -59,7 +60,7 @@ void save_checkpoint(const fs::path& run_dir, const RunState& state, const Recip
   const auto temporary = folder / ("partial-step-" + std::to_string(state.step));
   fs::remove_all(temporary);
   fs::create_directories(temporary);
-  save_result(recipe, model, temporary / "adapter");
+  save_adapter_files(recipe, model, temporary / "adapter");
   save_safetensors(temporary / "optimizer.safetensors", optimizer.state());
   atomic_write(temporary / "recipe.yaml", recipe_to_yaml(recipe));
   const auto& c = state.counts;
@@ -67,6 +68,8 @@ void save_checkpoint(const fs::path& run_dir, const RunState& state, const Recip
                      {"position", state.position},
                      {"skipped", state.skipped},
                      {"data_hashes", state.data_hashes},
+                     {"base", base_name(recipe.model)},
+                     {"base_hash", state.base_hash},
                      {"counts", {c.samples, c.dropped_over_length, c.cut, c.dropped_zero_label, c.bad_records}},
                      {"finer_commit", FINER_COMMIT}};
   atomic_write(temporary / "state.json", json.dump(2) + "\n");
@@ -108,6 +111,7 @@ RunState load_checkpoint(const fs::path& dir, Llava& model, AdamW& optimizer) {
     state.position = json.at("position").get<int64_t>();
     state.skipped = json.at("skipped").get<int64_t>();
     state.data_hashes = json.at("data_hashes").get<std::vector<uint64_t>>();
+    state.base_hash = json.at("base_hash").get<uint64_t>();
     const auto c = json.at("counts").get<std::vector<int64_t>>();
     if (c.size() == 5) state.counts = {c[0], c[1], c[2], c[3], c[4]};
   } catch (const Json::exception& error) {

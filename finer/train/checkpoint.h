@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <optional>
+#include <string>
 
 #include "data/loader.h"
 #include "finer/model/llava.h"
@@ -17,6 +18,7 @@ struct RunState {
   int64_t skipped = 0;   // non-finite steps so far
   data::LoaderCounts counts;
   std::vector<uint64_t> data_hashes;  // a set each
+  uint64_t base_hash = 0;             // of the base model's files (finer/model/save.h)
 };
 
 /// Writes RUN/checkpoints/step-N: adapter, optimizer and loop state, the recipe; COMPLETE last; renamed into place whole.
@@ -30,7 +32,10 @@ std::optional<std::filesystem::path> newest_checkpoint(const std::filesystem::pa
 /// Fills model and optimizer; returns where the run stood. Throws: CheckpointError.
 RunState load_checkpoint(const std::filesystem::path& dir, Llava& model, AdamW& optimizer);
 
-/// Writes the adapter in PEFT's layout to `dir`.
-void save_result(const Recipe& recipe, Llava& model, const std::filesystem::path& dir);
+/// Writes adapter and trained projector to `dir` (lora/peft_io.h). Returns false where neither trains.
+bool save_adapter_files(const Recipe& recipe, Llava& model, const std::filesystem::path& dir);
+
+/// How the base is named in adapter_config.json: its directory, or "from_scratch".
+std::string base_name(const ModelConfig& model);
 
 }  // namespace finer

@@ -1,26 +1,15 @@
 #include "finer/train/run_setup.h"
 
-#include <ATen/Context.h>
 #include <ATen/Parallel.h>
-#include <dlfcn.h>
 
 #include "finer/core/error.h"
 #include "finer/model/hf_config.h"
 #include "finer/model/load.h"
+#include "finer/nn/device.h"
 #include "lora/attach.h"
 #include "lora/peft_io.h"
 
 namespace finer {
-
-at::Device pick_device(const std::string& name) {
-  if (name == "cpu") return at::kCPU;
-  const bool is_open = dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_GLOBAL) != nullptr;
-  if (is_open && at::hasCUDA()) return name == "auto" ? at::Device(at::kCUDA, 0) : at::Device(name);
-  if (name == "auto") return at::kCPU;
-  throw ConfigError("device: " + name + " was asked for, but " +
-                    (is_open ? "no CUDA device is there" : "LibTorch's CUDA half cannot be opened") +
-                    "; use device: cpu or auto");
-}
 
 std::unique_ptr<Tokenizer> open_tokenizer(const ModelConfig& model, const LlavaConfig& config) {
   const auto path = tokenizer_path(model);
@@ -49,7 +38,7 @@ RunSetup open_run(const Recipe& recipe, bool with_weights) {
   run.tokenizer = open_tokenizer(recipe.model, config);
   run.source = std::make_unique<data::SampleSource>(recipe.data, *run.tokenizer, input_spec(recipe.model, config));
   if (recipe.threads > 0) at::set_num_threads(static_cast<int>(recipe.threads));
-  run.model = with_weights ? load_llava(recipe.model, pick_device(recipe.device), recipe.seed)
+  run.model = with_weights ? load_llava(recipe.model, open_device(recipe.device), recipe.seed)
                            : plan_llava(recipe.model);
   const lora::AttachParts parts{recipe.train.language == "lora", recipe.train.vision == "lora"};
   if (parts.language || parts.vision) lora::attach(*run.model, recipe.lora, parts, recipe.seed);

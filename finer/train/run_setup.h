@@ -16,10 +16,6 @@ struct RunSetup {
   std::unique_ptr<data::SampleSource> source;
 };
 
-/// "auto": the first CUDA device where there is one, else the CPU. Opens LibTorch's CUDA half when a CUDA device is
-/// asked for. Throws: ConfigError where it cannot be had.
-at::Device pick_device(const std::string& name);
-
 /// Opens the tokenizer and checks it against the model's vocabulary. Throws: DataError.
 std::unique_ptr<Tokenizer> open_tokenizer(const ModelConfig& model, const LlavaConfig& config);
 

@@ -12,9 +12,11 @@
 #include "finer/core/error.h"
 #include "finer/core/log.h"
 #include "finer/train/checkpoint.h"
+#include "finer/model/save.h"
 #include "finer/train/metrics.h"
+#include "finer/train/movement.h"
 #include "finer/train/progress.h"
-#include "finer/train/run_report.h"
+#include "finer/train/run_outcome.h"
 #include "finer/train/run_setup.h"
 #include "finer/train/step.h"
 #include "finer/train/stop_signal.h"
@@ -116,6 +118,10 @@ void check_same_recipe(const fs::path& checkpoint, const Recipe& recipe) {
   }
 }
 
+bool has_picture(const data::StepBatch& batch) {
+  return std::any_of(batch.passes.begin(), batch.passes.end(), [](const auto& pass) { return pass.num_images > 0; });
+}
+
 void move_aside(const fs::path& run_dir) {
   if (!fs::exists(run_dir)) return;
   for (int i = 1;; ++i) {
@@ -151,10 +157,15 @@ int train(const Recipe& recipe, const std::string& resume) {
   }
   AdamW optimizer(prepare_training(*run.model, recipe.train), recipe.optim);
   RunState state;
+  state.base_hash = base_hash(recipe.model, recipe.seed);
   for (const auto& set : run.source->datasets()) state.data_hashes.push_back(set.content_hash());
   if (checkpoint) {
     const auto hashes = state.data_hashes;
+    const auto base = state.base_hash;
     state = load_checkpoint(*checkpoint, *run.model, optimizer);
+    if (state.base_hash != base) {
+      throw CheckpointError(checkpoint->string() + ": was made with another base model; its files have changed since");
+    }
     for (size_t i = 0; i < hashes.size(); ++i) {
       if (i >= state.data_hashes.size() || hashes[i] != state.data_hashes[i]) {
         throw CheckpointError(checkpoint->string() + ": was made with other data: " + recipe.data.sets[i].path +
@@ -183,6 +194,7 @@ int train(const Recipe& recipe, const std::string& resume) {
   StopSignal stop;
   data::Loader loader(*run.source, sampler, recipe.data, recipe.batch, state.step, state.position, plan.last_position,
                       state.counts);
+  MovementCheck movement(*run.model, optimizer.trainables());
   int64_t bad_in_a_row = 0, saved_at = checkpoint ? state.step : -1;
   const auto save = [&] {
     if (saved_at == state.step) return;
@@ -199,6 +211,8 @@ int train(const Recipe& recipe, const std::string& resume) {
     const bool is_empty = batch->label_weight == 0;
     const auto result = is_empty ? StepResult{.skipped = true}
                                  : train_step(*run.model, optimizer, *batch, recipe.loss, factor, recipe.seed);
+    const bool is_update_visible = !result.skipped && recipe.optim.lr * factor > 1e-7;
+    if (is_update_visible) movement.after_update(optimizer.trainables(), has_picture(*batch));
     state.step += 1;
     state.position = batch->next_position;
     state.counts = batch->counts;
@@ -239,31 +253,10 @@ int train(const Recipe& recipe, const std::string& resume) {
   save();
   const int signal = stop.requested();
   const bool is_complete = state.step >= plan.total_steps;
-  if (is_complete) save_result(recipe, *run.model, run_dir / "adapter");
-
-  RunReport report;
-  report.title = run_dir.filename().string();
-  report.outcome = is_complete ? "finished" : "stopped at step " + std::to_string(state.step);
-  report.is_complete = is_complete;
-  report.metrics = read_metrics(run_dir / "metrics.jsonl");
-  report.parts = table;
-  for (size_t i = 0; i < recipe.data.sets.size(); ++i) {
-    report.sets.push_back({recipe.data.sets[i].path, std::to_string(state.data_hashes[i]),
-                           run.source->datasets()[i].size(), recipe.data.sets[i].weight});
-  }
-  const auto& c = state.counts;
-  report.counts = {{"samples", std::to_string(c.samples)},
-                   {"cut to max_tokens", std::to_string(c.cut)},
-                   {"dropped, too long", std::to_string(c.dropped_over_length)},
-                   {"dropped, no target", std::to_string(c.dropped_zero_label)},
-                   {"bad records", std::to_string(c.bad_records)},
-                   {"skipped steps", std::to_string(state.skipped)}};
-  report.environment = {{"finer", std::string(FINER_VERSION) + " " + FINER_COMMIT},
-                        {"LibTorch", FINER_TORCH_VERSION},
-                        {"device", run.model->options().device().str()}};
-  report.recipe_yaml = recipe_to_yaml(recipe);
-  atomic_write(run_dir / "report.html", render(report));
-  log::info(report.outcome + ": " + run_dir.string());
+  const std::string outcome = is_complete ? "finished" : "stopped at step " + std::to_string(state.step);
+  if (is_complete) write_result(run_dir, recipe, run, state, table);
+  write_report(run_dir, recipe, run, state, table, outcome, is_complete);
+  log::info(outcome + ": " + run_dir.string());
   return is_complete || signal == 0 ? 0 : 128 + signal;
 }
 
