@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cmath>
 #include <fstream>
+#include <iomanip>
 #include <iostream>
 #include <sstream>
 
@@ -16,6 +17,7 @@
 #include "finer/train/metrics.h"
 #include "finer/train/movement.h"
 #include "finer/train/progress.h"
+#include "finer/train/readable.h"
 #include "finer/train/run_outcome.h"
 #include "finer/train/run_setup.h"
 #include "finer/train/step.h"
@@ -78,12 +80,16 @@ std::vector<TrainedPart> part_table(Llava& model, const Recipe& recipe, const st
   return table;
 }
 
-std::string part_text(const std::vector<TrainedPart>& table) {
+std::string part_text(const std::vector<TrainedPart>& table, const std::vector<Trainable>& trainables) {
   std::ostringstream out;
+  out << std::left << std::setw(11) << "part" << std::setw(8) << "mode" << std::right << std::setw(9) << "tensors"
+      << std::setw(15) << "trainable" << std::setw(15) << "parameters" << std::setw(10) << "lr" << "\n";
   for (const auto& row : table) {
-    out << "  " << row.name << ": " << row.mode << ", " << row.trainable << " of " << row.total << " parameters train";
-    if (row.trainable > 0) out << ", lr " << row.lr;
-    out << "\n";
+    const auto tensors = std::count_if(trainables.begin(), trainables.end(),
+                                       [&](const Trainable& t) { return t.part == row.name; });
+    out << std::left << std::setw(11) << row.name << std::setw(8) << row.mode << std::right << std::setw(9) << tensors
+        << std::setw(15) << readable_count(row.trainable) << std::setw(15) << readable_count(row.total)
+        << std::setw(10) << (row.trainable > 0 ? readable_number(row.lr, 4) : "-") << "\n";
   }
   return out.str();
 }
@@ -100,7 +106,9 @@ std::vector<std::string> deciding_lines(const std::string& yaml) {
         section == "output") {
       continue;
     }
-    if (line.find(" workers:") != std::string::npos || line.find(" prefetch_steps:") != std::string::npos) continue;
+    // What only says how, or what to do with broken records, may change when a run goes on.
+    const auto is_key = [&](const char* key) { return line.find(std::string(" ") + key + ":") != std::string::npos; };
+    if (is_key("workers") || is_key("prefetch_steps") || is_key("on_bad_record") || is_key("max_bad_records")) continue;
     out.push_back(section + ": " + line);
   }
   return out;
@@ -183,7 +191,7 @@ int train(const Recipe& recipe, const std::string& resume) {
   log::info(std::string("finer ") + FINER_VERSION + " (" + FINER_COMMIT + "), device " +
             run.model->options().device().str() + ", " + std::to_string(plan.epoch_size) + " samples an epoch, " +
             std::to_string(plan.total_steps) + " steps, seed " + std::to_string(recipe.seed));
-  std::istringstream rows(part_text(table));
+  std::istringstream rows(part_text(table, optimizer.trainables()));
   for (std::string row; std::getline(rows, row);) log::info(row);
   if (checkpoint) log::info("going on from " + checkpoint->string());
 
@@ -205,7 +213,13 @@ int train(const Recipe& recipe, const std::string& resume) {
 
   while (stop.requested() == 0) {
     const auto start = std::chrono::steady_clock::now();
-    auto batch = loader.next();
+    std::optional<data::StepBatch> batch;
+    try {
+      batch = loader.next();
+    } catch (const DataError&) {
+      if (state.step > 0) save();  // what was learned before the broken sample stays
+      throw;
+    }
     if (!batch) break;
     const double factor = schedule_factor(recipe.optim, state.step, plan.total_steps);
     const bool is_empty = batch->label_weight == 0;
@@ -285,7 +299,7 @@ void dry_run(const Recipe& recipe) {
   }
   const int64_t base_bytes = (total - trainable) * (recipe.model.dtype == "float32" ? 4 : 2);
   std::cout << "parameters: " << total << " total, " << trainable << " trainable\n"
-            << part_text(table) << "memory: base " << base_bytes / 1'000'000 << " MB, trained " << trainable * 16 / 1'000'000
+            << part_text(table, trainables) << "memory: base " << base_bytes / 1'000'000 << " MB, trained " << trainable * 16 / 1'000'000
             << " MB (value, gradient, two moments)\n"
             << "data: " << plan.epoch_size << " samples an epoch, " << tokens << " tokens, " << labels
             << " label tokens in the files, " << dropped << " dropped by the policies\n"
