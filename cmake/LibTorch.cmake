@@ -2,7 +2,7 @@
 #
 # Looks in CMAKE_PREFIX_PATH (a LibTorch folder, or the torch folder of a Python wheel) and then in
 # .deps/libtorch, where tools/setup puts the pinned wheel. Only libtorch_cpu and libc10 are linked:
-# the CUDA half is opened at run time when a CUDA device is asked for (finer/core/device.h), so a
+# the CUDA half is opened at run time when a CUDA device is asked for (finer/nn/device.h), so a
 # run on the CPU neither loads nor pays for it.
 file(GLOB FINER_TORCH_WHEELS "${PROJECT_SOURCE_DIR}/.deps/libtorch/lib/python3*/site-packages/torch")
 find_path(FINER_TORCH_INCLUDE ATen/ATen.h

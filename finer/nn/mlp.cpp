@@ -1,7 +1,8 @@
 #include "finer/nn/mlp.h"
 
-#include <torch/csrc/autograd/custom_function.h>
+#include "finer/nn/cuda_ops.h"
 
+#include <torch/csrc/autograd/custom_function.h>
 
 namespace finer {
 
@@ -14,15 +15,18 @@ using torch::autograd::variable_list;
 class SwigluFunction : public Function<SwigluFunction> {
  public:
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& gate_up_TX) {
+    ctx->save_for_backward({gate_up_TX});
+    if (gate_up_TX.is_cuda() && has_cuda_kernels()) return cuda_ops::swiglu(gate_up_TX);
     const int64_t F = gate_up_TX.size(1) / 2;
     auto h = at::silu(gate_up_TX.narrow(1, 0, F));
     h.mul_(gate_up_TX.narrow(1, F, F));
-    ctx->save_for_backward({gate_up_TX});
     return h;
   }
 
   static variable_list backward(AutogradContext* ctx, variable_list grads) {
     const auto gate_up_TX = ctx->get_saved_variables()[0];
+    if (gate_up_TX.is_cuda() && has_cuda_kernels())
+      return {cuda_ops::swiglu_backward(grads[0], gate_up_TX)};
     const int64_t F = gate_up_TX.size(1) / 2;
     const auto gate = gate_up_TX.narrow(1, 0, F), up = gate_up_TX.narrow(1, F, F);
     const auto& dh = grads[0];
@@ -37,8 +41,10 @@ class SwigluFunction : public Function<SwigluFunction> {
 
 }  // namespace
 
-GatedMlp::GatedMlp(const std::string& path, int64_t width, int64_t mlp_width, at::TensorOptions options)
-    : gate_up_proj({{path + ".gate_proj", mlp_width}, {path + ".up_proj", mlp_width}}, width, false, options),
+GatedMlp::GatedMlp(const std::string& path, int64_t width, int64_t mlp_width,
+                   at::TensorOptions options)
+    : gate_up_proj({{path + ".gate_proj", mlp_width}, {path + ".up_proj", mlp_width}}, width, false,
+                   options),
       down_proj({{path + ".down_proj", width}}, mlp_width, false, options) {}
 
 at::Tensor GatedMlp::forward(const at::Tensor& x_TD) const {

@@ -1,11 +1,12 @@
 #include "finer/nn/norm.h"
 
+#include "finer/nn/cpu_rows.h"
+#include "finer/nn/cuda_ops.h"
+
 #include <ATen/Parallel.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <cmath>
-
-#include "finer/nn/cpu_rows.h"
 
 namespace finer {
 
@@ -16,8 +17,8 @@ using torch::autograd::Function;
 using torch::autograd::variable_list;
 
 // out = x * rstd * weight, row by row; rstd is kept for the backward pass.
-FINER_CPU_ROWS void rms_rows(const float* x, const float* weight, float* out, float* rstd, int64_t begin, int64_t end,
-                             int64_t D, float eps) {
+FINER_CPU_ROWS void rms_rows(const float* x, const float* weight, float* out, float* rstd,
+                             int64_t begin, int64_t end, int64_t D, float eps) {
   for (int64_t t = begin; t < end; ++t) {
     const float* row = x + t * D;
     float* y = out + t * D;
@@ -30,8 +31,9 @@ FINER_CPU_ROWS void rms_rows(const float* x, const float* weight, float* out, fl
 }
 
 // dx = rstd * (w dy) - x * rstd^3 / D * sum(w dy x)
-FINER_CPU_ROWS void rms_rows_backward(const float* dy, const float* x, const float* weight, const float* rstd,
-                                      float* dx, int64_t begin, int64_t end, int64_t D) {
+FINER_CPU_ROWS void rms_rows_backward(const float* dy, const float* x, const float* weight,
+                                      const float* rstd, float* dx, int64_t begin, int64_t end,
+                                      int64_t D) {
   for (int64_t t = begin; t < end; ++t) {
     const float* g = dy + t * D;
     const float* row = x + t * D;
@@ -45,12 +47,19 @@ FINER_CPU_ROWS void rms_rows_backward(const float* dy, const float* x, const flo
 }
 
 bool takes_fast_rows(const at::Tensor& x, const at::Tensor& weight) {
-  return x.is_cpu() && x.scalar_type() == at::kFloat && weight.scalar_type() == at::kFloat && x.is_contiguous();
+  return x.is_cpu() && x.scalar_type() == at::kFloat && weight.scalar_type() == at::kFloat &&
+         x.is_contiguous();
+}
+
+bool takes_cuda_kernel(const at::Tensor& x, const at::Tensor& weight) {
+  return x.is_cuda() && x.is_contiguous() && has_cuda_kernels() &&
+         (weight.scalar_type() == x.scalar_type() || weight.scalar_type() == at::kFloat);
 }
 
 class RmsNormFunction : public Function<RmsNormFunction> {
  public:
-  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x_TD, const at::Tensor& weight, double eps) {
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x_TD, const at::Tensor& weight,
+                            double eps) {
     at::Tensor y, rstd;
     if (takes_fast_rows(x_TD, weight)) {
       y = at::empty_like(x_TD);
@@ -61,6 +70,8 @@ class RmsNormFunction : public Function<RmsNormFunction> {
       at::parallel_for(0, x_TD.size(0), rows_a_task(D), [&](int64_t begin, int64_t end) {
         rms_rows(x, w, out, r, begin, end, D, static_cast<float>(eps));
       });
+    } else if (takes_cuda_kernel(x_TD, weight)) {
+      std::tie(y, rstd) = cuda_ops::rms_norm(x_TD, weight, eps);
     } else {
       const auto x32 = x_TD.to(at::kFloat);
       rstd = at::rsqrt(x32.square().mean(-1, true).add_(eps));
@@ -87,6 +98,8 @@ class RmsNormFunction : public Function<RmsNormFunction> {
           rms_rows_backward(g, x, w, r, dx, begin, end, D);
         });
       }
+    } else if (ctx->needs_input_grad(0) && takes_cuda_kernel(x_TD, weight)) {
+      out[0] = cuda_ops::rms_norm_backward(dy, x_TD, weight, rstd);
     } else if (ctx->needs_input_grad(0)) {
       const auto x32 = x_TD.to(at::kFloat), r = rstd.unsqueeze(-1);
       const auto g = dy.to(at::kFloat).mul_(weight);
@@ -106,7 +119,9 @@ class RmsNormFunction : public Function<RmsNormFunction> {
 RmsNorm::RmsNorm(std::string path, int64_t width, double eps, at::TensorOptions options)
     : path_(std::move(path)), eps_(eps), weight_(at::empty({width}, options)) {}
 
-at::Tensor RmsNorm::forward(const at::Tensor& x_TD) const { return RmsNormFunction::apply(x_TD, weight_, eps_); }
+at::Tensor RmsNorm::forward(const at::Tensor& x_TD) const {
+  return RmsNormFunction::apply(x_TD, weight_, eps_);
+}
 
 at::Tensor rms_norm_plain(const at::Tensor& x_TD, const at::Tensor& weight, double eps) {
   const auto x32 = x_TD.to(at::kFloat);
@@ -114,10 +129,14 @@ at::Tensor rms_norm_plain(const at::Tensor& x_TD, const at::Tensor& weight, doub
 }
 
 LayerNorm::LayerNorm(std::string path, int64_t width, double eps, at::TensorOptions options)
-    : path_(std::move(path)), eps_(eps), weight_(at::empty({width}, options)), bias_(at::empty({width}, options)) {}
+    : path_(std::move(path)),
+      eps_(eps),
+      weight_(at::empty({width}, options)),
+      bias_(at::empty({width}, options)) {}
 
 at::Tensor LayerNorm::forward(const at::Tensor& x) const {
-  return at::layer_norm(x, {weight_.size(0)}, weight_.to(x.scalar_type()), bias_.to(x.scalar_type()), eps_);
+  return at::layer_norm(x, {weight_.size(0)}, weight_.to(x.scalar_type()),
+                        bias_.to(x.scalar_type()), eps_);
 }
 
 void LayerNorm::visit_weights(const WeightVisitor& visit) const {

@@ -1,19 +1,21 @@
 #include "finer/nn/rope.h"
 
+#include "finer/core/error.h"
+#include "finer/nn/cpu_rows.h"
+#include "finer/nn/cuda_ops.h"
+
 #include <ATen/Parallel.h>
 
 #include <algorithm>
 #include <cmath>
 
-#include "finer/core/error.h"
-#include "finer/nn/cpu_rows.h"
-
 namespace finer {
 
 namespace {
 
-FINER_CPU_ROWS void rotate_rows(float* x, const float* cos, const float* sin, int64_t begin, int64_t end,
-                                int64_t row_stride, int64_t heads, int64_t half, float sign) {
+FINER_CPU_ROWS void rotate_rows(float* x, const float* cos, const float* sin, int64_t begin,
+                                int64_t end, int64_t row_stride, int64_t heads, int64_t half,
+                                float sign) {
   for (int64_t t = begin; t < end; ++t) {
     const float *c = cos + t * half, *s = sin + t * half;
     for (int64_t h = 0; h < heads; ++h) {
@@ -33,13 +35,16 @@ FINER_CPU_ROWS void rotate_rows(float* x, const float* cos, const float* sin, in
 
 Rope::Rope(const RopeConfig& config, at::Device device) {
   const int64_t half = config.head_size / 2;
-  auto exponents = at::arange(0, config.head_size, 2, at::kLong).to(at::kFloat).div_(config.head_size);
+  auto exponents =
+      at::arange(0, config.head_size, 2, at::kLong).to(at::kFloat).div_(config.head_size);
   auto inverse = at::pow(config.theta, exponents).reciprocal_().to(at::kFloat);
   if (config.scaling == "linear") {
     inverse.div_(config.factor);
   } else if (config.scaling == "llama3") {
-    const double low_wavelength = static_cast<double>(config.original_positions) / config.low_freq_factor;
-    const double high_wavelength = static_cast<double>(config.original_positions) / config.high_freq_factor;
+    const double low_wavelength =
+        static_cast<double>(config.original_positions) / config.low_freq_factor;
+    const double high_wavelength =
+        static_cast<double>(config.original_positions) / config.high_freq_factor;
     auto* f = inverse.data_ptr<float>();
     for (int64_t i = 0; i < half; ++i) {
       const double wavelength = 2.0 * M_PI / f[i];
@@ -60,7 +65,8 @@ Rope::Rope(const RopeConfig& config, at::Device device) {
 }
 
 void Rope::build(int64_t positions) {
-  const auto angles = at::outer(at::arange(positions, inverse_frequency_.options()), inverse_frequency_);
+  const auto angles =
+      at::outer(at::arange(positions, inverse_frequency_.options()), inverse_frequency_);
   cos_ = angles.cos();
   sin_ = angles.sin();
 }
@@ -70,7 +76,8 @@ std::pair<at::Tensor, at::Tensor> Rope::rows(const at::Tensor& positions_T, int6
   return {cos_.index_select(0, positions_T), sin_.index_select(0, positions_T)};
 }
 
-void rotate_heads_(const at::Tensor& x, int64_t heads, const at::Tensor& cos, const at::Tensor& sin, int direction) {
+void rotate_heads_(const at::Tensor& x, int64_t heads, const at::Tensor& cos, const at::Tensor& sin,
+                   int direction) {
   const int64_t T = x.size(0), half = cos.size(1);
   FINER_CHECK(x.dim() == 2 && x.stride(1) == 1 && x.size(1) >= heads * 2 * half, "rows of heads");
   if (x.is_cpu() && x.scalar_type() == at::kFloat) {
@@ -82,6 +89,8 @@ void rotate_heads_(const at::Tensor& x, int64_t heads, const at::Tensor& cos, co
     });
     return;
   }
+  if (x.is_cuda() && has_cuda_kernels())
+    return cuda_ops::rotate_heads_(x, heads, cos, sin, direction);
   auto heads_THC = x.narrow(1, 0, heads * 2 * half).view({T, heads, 2 * half});
   heads_THC.copy_(rotate_plain(heads_THC, cos, direction > 0 ? sin : sin.neg()));
 }
@@ -89,7 +98,8 @@ void rotate_heads_(const at::Tensor& x, int64_t heads, const at::Tensor& cos, co
 at::Tensor rotate_plain(const at::Tensor& x_THC, const at::Tensor& cos, const at::Tensor& sin) {
   const auto c = cos.unsqueeze(1), s = sin.unsqueeze(1);
   const auto halves = x_THC.to(at::kFloat).chunk(2, -1);
-  return at::cat({halves[0] * c - halves[1] * s, halves[1] * c + halves[0] * s}, -1).to(x_THC.scalar_type());
+  return at::cat({halves[0] * c - halves[1] * s, halves[1] * c + halves[0] * s}, -1)
+      .to(x_THC.scalar_type());
 }
 
 }  // namespace finer

@@ -1,0 +1,28 @@
+# Enables the CUDA language where there is an nvcc, for finer/cuda alone.
+#
+# Sets FINER_HAS_NVCC, and FINER_CUDA_VERSION (empty without nvcc), which `--version` prints.
+set(FINER_HAS_NVCC OFF)
+set(FINER_CUDA_VERSION "")
+if(NOT FINER_CUDA)
+  return()
+endif()
+find_program(FINER_NVCC nvcc HINTS ENV CUDA_HOME ENV CUDA_PATH PATHS /usr/local/cuda/bin)
+if(NOT EXISTS "${FINER_TORCH_ROOT}/lib/libc10_cuda.so")
+  message(STATUS "CUDA kernels: not built, this LibTorch has no CUDA half")
+elseif(NOT FINER_NVCC)
+  message(STATUS "CUDA kernels: not built, nvcc was not found (runs on CUDA use LibTorch's operators alone)")
+else()
+  if(NOT DEFINED CMAKE_CUDA_COMPILER)
+    set(CMAKE_CUDA_COMPILER "${FINER_NVCC}")
+  endif()
+  if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
+    set(CMAKE_CUDA_ARCHITECTURES 80 90)  # A100 and H100/H200; later cards take the PTX of 90
+  endif()
+  set(CMAKE_CUDA_STANDARD 17)
+  set(CMAKE_CUDA_STANDARD_REQUIRED ON)
+  enable_language(CUDA)
+  find_package(CUDAToolkit REQUIRED)
+  set(FINER_HAS_NVCC ON)
+  set(FINER_CUDA_VERSION "${CMAKE_CUDA_COMPILER_VERSION}")
+  message(STATUS "CUDA kernels: nvcc ${FINER_CUDA_VERSION}, for ${CMAKE_CUDA_ARCHITECTURES}")
+endif()

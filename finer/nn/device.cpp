@@ -1,0 +1,160 @@
+#include "finer/nn/device.h"
+
+#include "finer/core/error.h"
+#include "finer/nn/cuda_ops.h"
+
+#include <ATen/Context.h>
+#include <c10/core/CachingDeviceAllocator.h>
+#include <c10/core/impl/DeviceGuardImplInterface.h>
+#include <dlfcn.h>
+#include <link.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <filesystem>
+#include <fstream>
+#include <optional>
+#include <string_view>
+
+namespace finer {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+// The first value of `key` in a file of "key : value" lines, as /proc has them.
+std::string proc_value(const char* file, std::string_view key) {
+  std::ifstream in(file);
+  std::string line;
+  while (std::getline(in, line)) {
+    if (line.rfind(key, 0) != 0) continue;
+    const auto colon = line.find(':');
+    const auto begin =
+        colon == std::string::npos ? colon : line.find_first_not_of(" \t", colon + 1);
+    if (begin != std::string::npos) return line.substr(begin);
+  }
+  return "";
+}
+
+// Folder of the libtorch_cpu.so this process runs with: its CUDA half must be of the same build.
+fs::path torch_folder() {
+  void* handle = dlopen("libtorch_cpu.so", RTLD_LAZY | RTLD_NOLOAD);
+  link_map* map = nullptr;
+  if (handle == nullptr || dlinfo(handle, RTLD_DI_LINKMAP, &map) != 0) return {};
+  return fs::path(map->l_name).parent_path();
+}
+
+bool has_driver_node() {
+  return fs::exists("/dev/nvidiactl") || fs::exists("/dev/dxg");
+}  // dxg: WSL 2
+
+// Opens a library for the rest of the process; empty, or the loader's reason.
+std::string open_library(const fs::path& path) {
+  if (dlopen(path.c_str(), RTLD_NOW | RTLD_GLOBAL) != nullptr) return "";
+  const char* reason = dlerror();
+  return reason != nullptr ? reason : "no reason was given";
+}
+
+// Our kernels lie beside the program or in ../lib. Without the file the plain operators do the
+// work; a file that is there and does not open is a broken build, and running at half the speed
+// would hide it.
+void open_kernels() {
+  std::error_code none;
+  const auto folder = fs::read_symlink("/proc/self/exe", none).parent_path();
+  for (const auto& path : {folder / "libfiner_cuda.so", folder / "../lib/libfiner_cuda.so"}) {
+    if (!fs::exists(path, none)) continue;
+    const auto reason = open_library(path);
+    if (!reason.empty()) {
+      throw ConfigError(
+          "device: finer's CUDA kernels do not open (" + reason +
+          "); build them against this LibTorch, or remove the file to run without them");
+    }
+    FINER_CHECK(has_cuda_kernels(), "libfiner_cuda.so registers its operators when it is opened");
+    return;
+  }
+}
+
+// N of "cuda:N", 0 of "cuda"; none for another name.
+std::optional<int> cuda_index(const std::string& name) {
+  if (name == "cuda") return 0;
+  constexpr std::string_view kPrefix = "cuda:";
+  if (name.rfind(kPrefix, 0) != 0) return std::nullopt;
+  int index = -1;
+  const char *begin = name.data() + kPrefix.size(), *end = name.data() + name.size();
+  const auto [stop, fault] = std::from_chars(begin, end, index);
+  if (fault != std::errc() || stop != end || index < 0 || index > 127) return std::nullopt;
+  return index;
+}
+
+}  // namespace
+
+at::Device open_device(const std::string& name) {
+  if (name == "cpu") return at::kCPU;
+  const bool is_auto = name == "auto";
+  const auto index = is_auto ? std::optional<int>(0) : cuda_index(name);
+  if (!index) throw ConfigError("device: \"" + name + "\" is none of cpu, cuda, cuda:N, auto");
+  if (is_auto && !has_driver_node()) return at::kCPU;
+
+  const auto fail = [&](const std::string& reason) -> at::Device {
+    if (is_auto) return at::kCPU;
+    throw ConfigError("device: " + name + " was asked for, but " + reason +
+                      "; use device: cpu or auto");
+  };
+  const auto folder = torch_folder();
+  const auto reason =
+      open_library(folder.empty() ? fs::path("libtorch_cuda.so") : folder / "libtorch_cuda.so");
+  if (!reason.empty()) return fail("LibTorch's CUDA half cannot be opened (" + reason + ")");
+  const int count = c10::impl::hasDeviceGuardImpl(at::kCUDA)
+                        ? static_cast<int>(c10::impl::getDeviceGuardImpl(at::kCUDA)->deviceCount())
+                        : 0;
+  if (count == 0) return fail("no CUDA device is there");
+  if (*index >= count) {
+    return fail("there " + (count == 1
+                                ? std::string("is one CUDA device, cuda:0")
+                                : "are " + std::to_string(count) + " CUDA devices, from cuda:0"));
+  }
+  FINER_CHECK(at::hasCUDA(), "open_device comes before anything asks LibTorch about CUDA");
+  open_kernels();
+  return {at::kCUDA, static_cast<c10::DeviceIndex>(*index)};
+}
+
+int64_t peak_bytes(at::Device device) {
+  if (device.is_cuda()) {
+    const auto stats =
+        c10::getDeviceAllocator(device.type())->getDeviceStats(std::max<int>(device.index(), 0));
+    return stats.allocated_bytes[static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE)]
+        .peak;
+  }
+  const auto kilobytes = proc_value("/proc/self/status", "VmHWM");
+  int64_t value = 0;
+  std::from_chars(kilobytes.data(), kilobytes.data() + kilobytes.size(), value);
+  return value * 1024;
+}
+
+void reset_peak_bytes(at::Device device) {
+  if (device.is_cuda())
+    c10::getDeviceAllocator(device.type())->resetPeakStats(std::max<int>(device.index(), 0));
+}
+
+std::string device_name(at::Device device) {
+  if (!device.is_cuda()) {
+    const auto name = proc_value("/proc/cpuinfo", "model name");
+    return name.empty() ? "unknown" : name;
+  }
+  // The driver is asked: LibTorch's own question lies in headers that only CUDA code includes.
+  void* driver = dlopen("libcuda.so.1", RTLD_LAZY);
+  if (driver == nullptr) return "unknown";
+  const auto init = reinterpret_cast<int (*)(unsigned)>(dlsym(driver, "cuInit"));
+  const auto get = reinterpret_cast<int (*)(int*, int)>(dlsym(driver, "cuDeviceGet"));
+  const auto get_name =
+      reinterpret_cast<int (*)(char*, int, int)>(dlsym(driver, "cuDeviceGetName"));
+  std::array<char, 256> text{};
+  int handle = 0;
+  const bool is_known = init != nullptr && get != nullptr && get_name != nullptr && init(0) == 0 &&
+                        get(&handle, std::max<int>(device.index(), 0)) == 0 &&
+                        get_name(text.data(), static_cast<int>(text.size()) - 1, handle) == 0;
+  return is_known ? text.data() : "unknown";
+}
+
+}  // namespace finer
