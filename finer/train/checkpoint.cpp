@@ -33,6 +33,19 @@ std::vector<std::pair<int64_t, fs::path>> complete_checkpoints(const fs::path& r
   return out;
 }
 
+// What a kill in the middle of writing or removing a checkpoint left behind: nothing reads these again.
+void remove_leftovers(const fs::path& folder) {
+  std::vector<fs::path> leftovers;
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    const auto name = entry.path().filename().string();
+    const bool is_ours = name.rfind("step-", 0) == 0 || name.rfind("partial-step-", 0) == 0;
+    if (is_ours && entry.is_directory() && (name[0] == 'p' || !fs::exists(entry.path() / "COMPLETE"))) {
+      leftovers.push_back(entry.path());
+    }
+  }
+  for (const auto& path : leftovers) fs::remove_all(path);
+}
+
 }  // namespace
 
 std::string base_name(const ModelConfig& model) {
@@ -83,6 +96,7 @@ void save_checkpoint(const fs::path& run_dir, const RunState& state, const Recip
     fs::remove(all[i].second / "COMPLETE");
     fs::remove_all(all[i].second);
   }
+  remove_leftovers(folder);
 }
 
 std::optional<fs::path> newest_checkpoint(const fs::path& run_dir) {
