@@ -269,9 +269,10 @@ void save_adapter(Llava& model, const AdapterInfo& info, const fs::path& dir) {
     model.projector()->visit_weights([&](const std::string& name, const at::Tensor& slot) {
       // multi_modal_projector.linear_N.x -> model.mm_projector.2(N-1).x
       const std::string rest = name.substr(std::string("multi_modal_projector.linear_").size());
+      const auto dot = rest.find('.');
       const bool is_single = model.config().projector.kind == "linear";
-      const std::string index = is_single ? "" : std::to_string(2 * (rest[0] - '1')) + ".";
-      tensors["model.mm_projector." + index + rest.substr(2)] = slot.detach().to(at::kFloat);
+      const std::string index = is_single ? "" : std::to_string(2 * (std::stoi(rest.substr(0, dot)) - 1)) + ".";
+      tensors["model.mm_projector." + index + rest.substr(dot + 1)] = slot.detach().to(at::kFloat);
     });
     save_safetensors(dir / "mm_projector.safetensors", tensors, metadata);
     return;

@@ -149,8 +149,8 @@ void init_slot(const std::string& name, const at::Tensor& slot, const LlavaConfi
   const bool is_projector = name.rfind("multi_modal_projector.", 0) == 0;
   if (is_projector) {
     // torch.nn.Linear: uniform within 1 / sqrt(in) for weight and bias
-    const int64_t layer = name[std::string("multi_modal_projector.linear_").size()] - '0';
-    const int64_t in = layer == 1 ? config.vision.width : config.language.width;
+    const bool is_first = name.rfind("multi_modal_projector.linear_1.", 0) == 0;
+    const int64_t in = is_first ? config.vision.width : config.language.width;
     const double bound = 1.0 / std::sqrt(static_cast<double>(in));
     value.uniform_(-bound, bound, generator);
   } else if (slot.dim() == 1 && name.find("embedding") == std::string::npos) {
