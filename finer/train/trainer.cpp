@@ -21,6 +21,7 @@
 #include "finer/train/run_outcome.h"
 #include "finer/train/run_setup.h"
 #include "finer/train/step.h"
+#include "finer/train/step_cost.h"
 #include "finer/train/stop_signal.h"
 #include "finer/train/tensorboard.h"
 #include "finer/train/trainable.h"
@@ -279,10 +280,13 @@ void dry_run(const Recipe& recipe) {
   const auto trainables = prepare_training(*run.model, recipe.train);
   data::Sampler sampler(run.source->sizes(), run.source->weights(), recipe.seed, recipe.data.shuffle);
   const auto plan = make_plan(recipe, sampler.epoch_size());
-  int64_t tokens = 0, labels = 0, dropped = 0;
+  int64_t records = 0, tokens = 0, labels = 0, pictures = 0, dropped = 0, cut = 0;
   for (size_t s = 0; s < run.source->datasets().size(); ++s) {
     for (int64_t i = 0; i < run.source->datasets()[s].size(); ++i) {
       const auto prepared = run.source->prepare({static_cast<int32_t>(s), i}, false);
+      ++records;
+      cut += prepared.was_cut ? 1 : 0;
+      pictures += prepared.sample.image_begin >= 0 ? 1 : 0;
       if (prepared.outcome != data::SampleSource::Outcome::kReady) {
         ++dropped;
         continue;
@@ -291,23 +295,28 @@ void dry_run(const Recipe& recipe) {
       labels += prepared.sample.num_label_tokens;
     }
   }
-  int64_t total = 0, trainable = 0;
   const auto table = part_table(*run.model, recipe, trainables);
+  int64_t total = 0, trainable = 0;
   for (const auto& row : table) {
     total += row.total;
     trainable += row.trainable;
   }
-  const int64_t base_bytes = (total - trainable) * (recipe.model.dtype == "float32" ? 4 : 2);
-  std::cout << "parameters: " << total << " total, " << trainable << " trainable\n"
-            << part_text(table, trainables) << "memory: base " << base_bytes / 1'000'000 << " MB, trained " << trainable * 16 / 1'000'000
-            << " MB (value, gradient, two moments)\n"
-            << "data: " << plan.epoch_size << " samples an epoch, " << tokens << " tokens, " << labels
-            << " label tokens in the files, " << dropped << " dropped by the policies\n"
-            << "run: " << plan.total_steps << " steps of " << recipe.batch.samples << " samples\n"
-            << "flops: " << static_cast<double>(4 * total) * static_cast<double>(tokens) /
-                                static_cast<double>(std::max<int64_t>(1, plan.epoch_size)) *
-                                static_cast<double>(recipe.batch.samples)
-            << " a step (4 a parameter and token)\n";
+  const double samples = static_cast<double>(std::max<int64_t>(1, records));
+  const StepCost cost = step_cost(*run.model, recipe, trainable, total,
+                                  static_cast<double>(tokens) / samples, static_cast<double>(labels) / samples,
+                                  static_cast<double>(pictures) / samples);
+  std::cout << part_text(table, trainables) << "parameters  " << readable_count(total) << ", of which "
+            << readable_count(trainable) << " train\n"
+            << "memory      " << readable_bytes(cost.base_bytes + cost.trained_bytes + cost.pass_bytes) << ": base "
+            << readable_bytes(cost.base_bytes) << ", trained values, gradients and moments "
+            << readable_bytes(cost.trained_bytes) << ", a device pass of " << readable_count(cost.pass_tokens)
+            << " tokens about " << readable_bytes(cost.pass_bytes) << "; LibTorch itself is not counted\n"
+            << "data        " << readable_count(records) << " records, " << readable_count(tokens) << " tokens, "
+            << readable_count(labels) << " label tokens, " << readable_count(dropped) << " dropped by the policies, "
+            << readable_count(cut) << " cut\n"
+            << "run         " << readable_count(plan.total_steps) << " steps of " << recipe.batch.samples
+            << " samples, " << readable_count(plan.epoch_size) << " samples an epoch\n"
+            << "work        about " << readable_short(cost.flops) << " floating-point operations a step\n";
 }
 
 }  // namespace finer
