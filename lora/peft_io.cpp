@@ -222,6 +222,16 @@ std::vector<AdaptedPart> adapted_parts(Llava& model) {
   return out;
 }
 
+// A layer of the tower behind the one whose features are used. PEFT adapts it like the others; it does nothing there.
+bool is_unused_vision_layer(Llava& model, const std::string& path) {
+  const std::string layers = "vision_tower.encoder.layers.";
+  if (!model.vision() || !starts_with(path, layers)) return false;
+  const auto digits = path.find_first_not_of("0123456789", layers.size()) - layers.size();
+  if (digits == 0 || digits > 4) return false;
+  const int64_t index = std::stoll(path.substr(layers.size(), digits));
+  return index >= model.vision()->num_built_layers() && index < model.config().vision.num_layers;
+}
+
 void fill_layers(Llava& model, const AdapterFiles& files, const fs::path& dir) {
   std::set<std::string> used;
   const bool has_vision = model.config().has_vision;
@@ -247,7 +257,7 @@ void fill_layers(Llava& model, const AdapterFiles& files, const fs::path& dir) {
     used.insert(part.path);
   }
   for (const auto& [path, entry] : files.layers) {
-    if (!used.count(path)) {
+    if (!used.count(path) && !is_unused_vision_layer(model, path)) {
       throw CheckpointError(dir.string() + ": holds an adapter for " + path +
                             ", which lora.targets does not name or the model does not have");
     }
