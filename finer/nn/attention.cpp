@@ -6,6 +6,7 @@
 #include <ATen/ops/_scaled_dot_product_flash_attention_for_cpu_backward.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -127,8 +128,10 @@ at::Tensor attend_packed(const at::Tensor& qkv_TX, const RopeRows& rope, const P
   FINER_CHECK(qkv_TX.size(1) == (H + 2 * K) * C, "qkv holds H + 2K heads");
   const bool is_half = qkv_TX.scalar_type() == at::kHalf || qkv_TX.scalar_type() == at::kBFloat16;
   if (qkv_TX.is_cpu()) return CpuAttendFunction::apply(qkv_TX, rope.cos, rope.sin, packing.bounds, H, K, C);
-  if (is_half) {
-    return FlashAttendFunction::apply(qkv_TX, rope.cos, rope.sin, packing.bounds_device, packing.max_length, H, K, C);
+  if (is_half && C % 8 == 0 && C <= 256) {
+    // At least 2: for a longest sequence of 1 the kernel takes a path of its own, meant for generation.
+    const int64_t max_length = std::max<int64_t>(2, packing.max_length);
+    return FlashAttendFunction::apply(qkv_TX, rope.cos, rope.sin, packing.bounds_device, max_length, H, K, C);
   }
   return attend_plain(qkv_TX, rope, packing, config);
 }

@@ -28,7 +28,8 @@ struct RopeRows {
 ///          have kept it
 /// returns  [T, H * C]
 ///
-/// CPU: one fused call a sequence. CUDA, 16-bit: the variable-length flash kernel. CUDA, float32: attend_plain.
+/// CPU: one fused call a sequence. CUDA, 16-bit, C a multiple of 8 up to 256: the variable-length flash
+/// kernel, which wants a card of compute capability 8.0. Everything else on CUDA: attend_plain.
 /// Source: https://arxiv.org/abs/2205.14135; grouped queries: https://arxiv.org/abs/2305.13245.
 at::Tensor attend_packed(const at::Tensor& qkv_TX, const RopeRows& rope, const Packing& packing,
                          const AttentionConfig& config);

@@ -75,6 +75,34 @@ void open_kernels() {
   }
 }
 
+// The driver is asked directly: LibTorch's questions about a device lie in headers that only CUDA
+// code includes.
+template <class Function>
+Function driver_function(const char* name) {
+  void* driver = dlopen("libcuda.so.1", RTLD_LAZY);
+  return driver == nullptr ? nullptr : reinterpret_cast<Function>(dlsym(driver, name));
+}
+
+// The driver's handle of a device; none where there is no driver or no such device.
+std::optional<int> driver_handle(int index) {
+  const auto init = driver_function<int (*)(unsigned)>("cuInit");
+  const auto get = driver_function<int (*)(int*, int)>("cuDeviceGet");
+  int handle = 0;
+  if (init == nullptr || get == nullptr || init(0) != 0 || get(&handle, index) != 0)
+    return std::nullopt;
+  return handle;
+}
+
+// First number of the compute capability; none where the driver does not say.
+std::optional<int> capability_major(int index) {
+  constexpr int kMajor = 75;  // CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR
+  const auto ask = driver_function<int (*)(int*, int, int)>("cuDeviceGetAttribute");
+  const auto handle = driver_handle(index);
+  int major = 0;
+  if (ask == nullptr || !handle || ask(&major, kMajor, *handle) != 0) return std::nullopt;
+  return major;
+}
+
 // N of "cuda:N", 0 of "cuda"; none for another name.
 std::optional<int> cuda_index(const std::string& name) {
   if (name == "cuda") return 0;
@@ -114,6 +142,12 @@ at::Device open_device(const std::string& name) {
                                 ? std::string("is one CUDA device, cuda:0")
                                 : "are " + std::to_string(count) + " CUDA devices, from cuda:0"));
   }
+  constexpr int kLeastMajor = 8;  // what finer's kernels and the flash kernel are built for
+  const int major = capability_major(*index).value_or(kLeastMajor);
+  if (major < kLeastMajor) {
+    return fail("that card is of compute capability " + std::to_string(major) +
+                ".x, and 8.0 (A100) or newer is needed");
+  }
   FINER_CHECK(at::hasCUDA(), "open_device comes before anything asks LibTorch about CUDA");
   open_kernels();
   return {at::kCUDA, static_cast<c10::DeviceIndex>(*index)};
@@ -142,18 +176,11 @@ std::string device_name(at::Device device) {
     const auto name = proc_value("/proc/cpuinfo", "model name");
     return name.empty() ? "unknown" : name;
   }
-  // The driver is asked: LibTorch's own question lies in headers that only CUDA code includes.
-  void* driver = dlopen("libcuda.so.1", RTLD_LAZY);
-  if (driver == nullptr) return "unknown";
-  const auto init = reinterpret_cast<int (*)(unsigned)>(dlsym(driver, "cuInit"));
-  const auto get = reinterpret_cast<int (*)(int*, int)>(dlsym(driver, "cuDeviceGet"));
-  const auto get_name =
-      reinterpret_cast<int (*)(char*, int, int)>(dlsym(driver, "cuDeviceGetName"));
   std::array<char, 256> text{};
-  int handle = 0;
-  const bool is_known = init != nullptr && get != nullptr && get_name != nullptr && init(0) == 0 &&
-                        get(&handle, std::max<int>(device.index(), 0)) == 0 &&
-                        get_name(text.data(), static_cast<int>(text.size()) - 1, handle) == 0;
+  const auto get_name = driver_function<int (*)(char*, int, int)>("cuDeviceGetName");
+  const auto handle = driver_handle(std::max<int>(device.index(), 0));
+  const bool is_known = get_name != nullptr && handle &&
+                        get_name(text.data(), static_cast<int>(text.size()) - 1, *handle) == 0;
   return is_known ? text.data() : "unknown";
 }
 
