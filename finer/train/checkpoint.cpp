@@ -81,6 +81,8 @@ void save_checkpoint(const fs::path& run_dir, const RunState& state, const Recip
                      {"position", state.position},
                      {"skipped", state.skipped},
                      {"data_hashes", state.data_hashes},
+                     {"loss_scale", state.scaler.scale},
+                     {"loss_scale_good_steps", state.scaler.good_steps},
                      {"base", base_name(recipe.model)},
                      {"base_hash", state.base_hash},
                      {"counts", {c.samples, c.dropped_over_length, c.cut, c.dropped_zero_label, c.bad_records}},
@@ -125,11 +127,17 @@ RunState load_checkpoint(const fs::path& dir, Llava& model, AdamW& optimizer) {
     state.position = json.at("position").get<int64_t>();
     state.skipped = json.at("skipped").get<int64_t>();
     state.data_hashes = json.at("data_hashes").get<std::vector<uint64_t>>();
+    state.scaler = {json.at("loss_scale").get<double>(), json.at("loss_scale_good_steps").get<int64_t>()};
     state.base_hash = json.at("base_hash").get<uint64_t>();
     const auto c = json.at("counts").get<std::vector<int64_t>>();
     if (c.size() == 5) state.counts = {c[0], c[1], c[2], c[3], c[4]};
-  } catch (const Json::exception& error) {
-    throw CheckpointError((dir / "state.json").string() + ": " + error.what());
+  } catch (const Json::parse_error& error) {
+    throw CheckpointError((dir / "state.json").string() + ": is not JSON at byte " + std::to_string(error.byte) +
+                          "; use another checkpoint, or --resume never");
+  } catch (const Json::exception&) {
+    throw CheckpointError((dir / "state.json").string() +
+                          ": lacks a key, or holds another type than this version of finer writes; use another "
+                          "checkpoint, or --resume never");
   }
   return state;
 }

@@ -7,6 +7,7 @@
 #include "data/loader.h"
 #include "finer/model/llava.h"
 #include "finer/recipe/recipe.h"
+#include "finer/train/loss_scaler.h"
 #include "finer/train/optim.h"
 
 namespace finer {
@@ -17,6 +18,7 @@ struct RunState {
   int64_t position = 0;  // sampler position of the next sample
   int64_t skipped = 0;   // non-finite steps so far
   data::LoaderCounts counts;
+  LossScalerState scaler;             // float16 alone uses it
   std::vector<uint64_t> data_hashes;  // a set each
   uint64_t base_hash = 0;             // of the base model's files (finer/model/save.h)
 };

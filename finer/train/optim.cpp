@@ -42,6 +42,12 @@ std::vector<at::Tensor> AdamW::grads() const {
   return out;
 }
 
+void AdamW::unscale(double scale) {
+  const at::NoGradGuard no_gradients;
+  auto all = grads();
+  if (!all.empty()) at::_foreach_mul_(all, 1.0 / scale);
+}
+
 double AdamW::clip() {
   const at::NoGradGuard no_gradients;
   auto all = grads();

@@ -25,6 +25,8 @@ class AdamW {
  public:
   AdamW(std::vector<Trainable> trainables, const OptimConfig& config);
 
+  /// Divides all gradients by the loss scale.
+  void unscale(double scale);
   /// Norm of all gradients; scales them down to clip_norm where they exceed it.
   double clip();
   void step(double factor);

@@ -42,6 +42,8 @@ RunSetup open_run(const Recipe& recipe, bool with_weights) {
                            : plan_llava(recipe.model);
   const lora::AttachParts parts{recipe.train.language == "lora", recipe.train.vision == "lora"};
   if (parts.language || parts.vision) lora::attach(*run.model, recipe.lora, parts, recipe.seed);
+  // A dry run fills nothing: on the meta device this reads the adapter and compares names, shapes and scales.
+  if (!with_weights && !recipe.lora.init_from.empty()) lora::fill_adapter(*run.model, recipe.lora.init_from);
   return run;
 }
 

@@ -3,6 +3,7 @@
 #include "data/loader.h"
 #include "finer/model/llava.h"
 #include "finer/train/config.h"
+#include "finer/train/loss_scaler.h"
 #include "finer/train/optim.h"
 
 namespace finer {
@@ -15,8 +16,9 @@ struct StepResult {
 
 /// One optimizer step: forward and backward of every device pass, clipping, update.
 ///
-/// factor  of the schedule; seed  of the run, from which dropout masks are drawn by step and pass.
+/// factor  of the schedule; seed  of the run, from which dropout masks are drawn by step and pass; scaler  of float16
+/// training, else null.
 StepResult train_step(Llava& model, AdamW& optimizer, const data::StepBatch& batch, const LossConfig& loss,
-                      double factor, uint64_t seed);
+                      double factor, uint64_t seed, LossScaler* scaler = nullptr);
 
 }  // namespace finer

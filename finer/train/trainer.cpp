@@ -14,6 +14,7 @@
 #include "finer/core/log.h"
 #include "finer/train/checkpoint.h"
 #include "finer/model/save.h"
+#include "finer/nn/device.h"
 #include "finer/train/metrics.h"
 #include "finer/train/movement.h"
 #include "finer/train/progress.h"
@@ -50,15 +51,6 @@ Plan make_plan(const Recipe& recipe, int64_t epoch_size) {
   const int64_t whole = plan.total_steps / a_epoch, rest = plan.total_steps % a_epoch;
   plan.last_position = whole * epoch_size + std::min(epoch_size, rest * recipe.batch.samples);
   return plan;
-}
-
-int64_t peak_bytes() {
-  std::ifstream status("/proc/self/status");
-  std::string line;
-  while (std::getline(status, line)) {
-    if (line.rfind("VmHWM:", 0) == 0) return std::stoll(line.substr(6)) * 1024;
-  }
-  return 0;
 }
 
 std::vector<TrainedPart> part_table(Llava& model, const Recipe& recipe, const std::vector<Trainable>& trainables) {
@@ -190,7 +182,7 @@ int train(const Recipe& recipe, const std::string& resume) {
   const auto plan = make_plan(recipe, sampler.epoch_size());
   const auto table = part_table(*run.model, recipe, optimizer.trainables());
   log::info(std::string("finer ") + FINER_VERSION + " (" + FINER_COMMIT + "), device " +
-            run.model->options().device().str() + ", " + std::to_string(plan.epoch_size) + " samples an epoch, " +
+            device_name(run.model->options().device()) + ", " + std::to_string(plan.epoch_size) + " samples an epoch, " +
             std::to_string(plan.total_steps) + " steps, seed " + std::to_string(recipe.seed));
   std::istringstream rows(part_text(table, optimizer.trainables()));
   for (std::string row; std::getline(rows, row);) log::info(row);
@@ -203,6 +195,11 @@ int train(const Recipe& recipe, const std::string& resume) {
   StopSignal stop;
   data::Loader loader(*run.source, sampler, recipe.data, recipe.batch, state.step, state.position, plan.last_position,
                       state.counts);
+  std::optional<LossScaler> scaler;
+  if (recipe.model.dtype == "float16") {
+    scaler.emplace();
+    if (checkpoint) scaler->restore(state.scaler);
+  }
   MovementCheck movement(*run.model, optimizer.trainables());
   int64_t bad_in_a_row = 0, saved_at = checkpoint ? state.step : -1;
   const auto save = [&] {
@@ -225,13 +222,16 @@ int train(const Recipe& recipe, const std::string& resume) {
     const double factor = schedule_factor(recipe.optim, state.step, plan.total_steps);
     const bool is_empty = batch->label_weight == 0;
     const auto result = is_empty ? StepResult{.skipped = true}
-                                 : train_step(*run.model, optimizer, *batch, recipe.loss, factor, recipe.seed);
+                                 : train_step(*run.model, optimizer, *batch, recipe.loss, factor, recipe.seed,
+                                              scaler ? &*scaler : nullptr);
     const bool is_update_visible = !result.skipped && recipe.optim.lr * factor > 1e-7;
     if (is_update_visible) movement.after_update(optimizer.trainables(), has_picture(*batch));
     state.step += 1;
     state.position = batch->next_position;
     state.counts = batch->counts;
-    bad_in_a_row = result.skipped && !is_empty ? bad_in_a_row + 1 : 0;
+    if (scaler) state.scaler = scaler->state();
+    const bool is_scale_search = scaler && std::isfinite(result.loss);  // the scaler gives up by itself
+    bad_in_a_row = result.skipped && !is_empty && !is_scale_search ? bad_in_a_row + 1 : 0;
     state.skipped += result.skipped ? 1 : 0;
 
     StepMetrics m;
@@ -245,7 +245,7 @@ int train(const Recipe& recipe, const std::string& resume) {
     m.label_tokens = batch->num_label_tokens;
     m.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     m.data_wait = batch->wait_s;
-    m.peak_bytes = peak_bytes();
+    m.peak_bytes = peak_bytes(run.model->options().device());
     m.skipped = result.skipped;
     metrics_file.write(m);
     if (events) events->write(m);
