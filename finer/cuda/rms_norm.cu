@@ -84,9 +84,9 @@ void rms_norm_of(const void* x, const void* weight, void* y, float* rstd, int64_
   auto* out = static_cast<T*>(y);
   const auto blocks = static_cast<unsigned>(rows);
   if (D % N == 0 && is_aligned(in) && is_aligned(w) && is_aligned(out)) {
-    rms_norm_rows<T, W, N><<<blocks, threads_for(D / N), 0, stream>>>(in, w, out, rstd, D, eps);
+    launch(rms_norm_rows<T, W, N>, blocks, threads_for(D / N), stream, in, w, out, rstd, D, eps);
   } else {
-    rms_norm_rows<T, W, 1><<<blocks, threads_for(D), 0, stream>>>(in, w, out, rstd, D, eps);
+    launch(rms_norm_rows<T, W, 1>, blocks, threads_for(D), stream, in, w, out, rstd, D, eps);
   }
 }
 
@@ -99,11 +99,11 @@ void rms_norm_backward_of(const void* dy, const void* x, const void* weight, con
   auto* out = static_cast<T*>(dx);
   const auto blocks = static_cast<unsigned>(rows);
   if (D % N == 0 && is_aligned(grad) && is_aligned(in) && is_aligned(w) && is_aligned(out)) {
-    rms_norm_backward_rows<T, W, N>
-        <<<blocks, threads_for(D / N), 0, stream>>>(grad, in, w, rstd, out, D);
+    launch(rms_norm_backward_rows<T, W, N>, blocks, threads_for(D / N), stream, grad, in, w, rstd,
+           out, D);
   } else {
-    rms_norm_backward_rows<T, W, 1>
-        <<<blocks, threads_for(D), 0, stream>>>(grad, in, w, rstd, out, D);
+    launch(rms_norm_backward_rows<T, W, 1>, blocks, threads_for(D), stream, grad, in, w, rstd, out,
+           D);
   }
 }
 

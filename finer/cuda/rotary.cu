@@ -41,11 +41,11 @@ void rotate_of(void* x, const float* cos, const float* sin, int64_t rows, int64_
   const auto blocks = static_cast<unsigned>(rows);
   const int H = static_cast<int>(heads), C2 = static_cast<int>(half);
   if (half % N == 0 && stride % N == 0 && is_aligned(data) && is_aligned(cos) && is_aligned(sin)) {
-    rotate_rows<T, N>
-        <<<blocks, threads_for(heads * half / N), 0, stream>>>(data, cos, sin, H, C2, stride, sign);
+    launch(rotate_rows<T, N>, blocks, threads_for(heads * half / N), stream, data, cos, sin, H, C2,
+           stride, sign);
   } else {
-    rotate_rows<T, 1>
-        <<<blocks, threads_for(heads * half), 0, stream>>>(data, cos, sin, H, C2, stride, sign);
+    launch(rotate_rows<T, 1>, blocks, threads_for(heads * half), stream, data, cos, sin, H, C2,
+           stride, sign);
   }
 }
 

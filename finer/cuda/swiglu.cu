@@ -56,9 +56,9 @@ void swiglu_of(const void* gate_up, void* out, int64_t T_rows, int64_t F, int64_
   auto* h = static_cast<T*>(out);
   const auto blocks = static_cast<unsigned>(T_rows);
   if (F % N == 0 && stride % N == 0 && is_aligned(in) && is_aligned(h)) {
-    swiglu_rows<T, N><<<blocks, threads_for(F / N), 0, stream>>>(in, h, F, stride);
+    launch(swiglu_rows<T, N>, blocks, threads_for(F / N), stream, in, h, F, stride);
   } else {
-    swiglu_rows<T, 1><<<blocks, threads_for(F), 0, stream>>>(in, h, F, stride);
+    launch(swiglu_rows<T, 1>, blocks, threads_for(F), stream, in, h, F, stride);
   }
 }
 
@@ -70,9 +70,10 @@ void swiglu_backward_of(const void* dh, const void* gate_up, void* d_gate_up, in
   auto* out = static_cast<T*>(d_gate_up);
   const auto blocks = static_cast<unsigned>(T_rows);
   if (F % N == 0 && stride % N == 0 && is_aligned(grad) && is_aligned(in) && is_aligned(out)) {
-    swiglu_backward_rows<T, N><<<blocks, threads_for(F / N), 0, stream>>>(grad, in, out, F, stride);
+    launch(swiglu_backward_rows<T, N>, blocks, threads_for(F / N), stream, grad, in, out, F,
+           stride);
   } else {
-    swiglu_backward_rows<T, 1><<<blocks, threads_for(F), 0, stream>>>(grad, in, out, F, stride);
+    launch(swiglu_backward_rows<T, 1>, blocks, threads_for(F), stream, grad, in, out, F, stride);
   }
 }
 

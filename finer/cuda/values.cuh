@@ -55,6 +55,15 @@ inline bool is_aligned(const void* pointer) {
   return reinterpret_cast<std::uintptr_t>(pointer) % 16 == 0;
 }
 
+#ifdef __CUDACC__
+/// Queues a kernel. (tests/cuda/host_grid.h has another, which runs it on the CPU.)
+template <class... Parameters, class... Arguments>
+void launch(void (*kernel)(Parameters...), unsigned blocks, int threads, cudaStream_t stream,
+            Arguments... arguments) {
+  kernel<<<blocks, threads, 0, stream>>>(arguments...);
+}
+#endif
+
 /// Threads for a row of `work` packs: whole warps, at most 512.
 inline int threads_for(int64_t work) {
   const int64_t warps = (work + 31) / 32;
