@@ -40,6 +40,7 @@ class Test:
         self.scratch.cleanup()
 
     def check(self, is_good, what):
+        is_good = bool(is_good)
         self.checks += 1
         if not is_good:
             self.failures += 1
