@@ -1,0 +1,198 @@
+#include "finer/train/optim.h"
+
+#include "finer/core/error.h"
+#include "tests/tensors.h"
+
+#include <catch2/catch.hpp>
+
+#include <limits>
+
+namespace finer {
+
+namespace {
+
+using Catch::Matchers::Equals;
+
+OptimConfig golden_settings() {
+  OptimConfig config;
+  config.lr = 0.02;
+  config.projector_lr = 0.005;
+  config.weight_decay = 0.1;
+  config.beta2 = 0.95;
+  config.clip_norm = 1.5;
+  config.warmup_steps = 2;
+  return config;
+}
+
+std::vector<Trainable> golden_leaves(const Tensors& g) {
+  return {{"matrix", "language", true, leaf(g.at("start/matrix"))},
+          {"vector", "language", false, leaf(g.at("start/vector"))},
+          {"projector", "projector", false, leaf(g.at("start/projector"))}};
+}
+
+void take_step(AdamW& optimizer, const Tensors& g, int step) {
+  for (auto& t : optimizer.trainables()) {
+    at::Tensor leaf = t.leaf;
+    leaf.mutable_grad() = g.at("grad" + std::to_string(step) + "/" + t.name).clone();
+  }
+  optimizer.clip();
+  optimizer.step(schedule_factor(golden_settings(), step, 6));
+}
+
+}  // namespace
+
+// Tolerance: torch's own loop and ATen's fused kernel order the same float32 products differently.
+TEST_CASE("six steps of AdamW, clipping and cosine are torch's and transformers'", "[train]") {
+  const auto g = golden("train/adamw.safetensors");
+  AdamW optimizer(golden_leaves(g), golden_settings());
+  for (int step = 0; step < 6; ++step) {
+    INFO("step " << step);
+    for (auto& t : optimizer.trainables()) {
+      at::Tensor leaf = t.leaf;
+      leaf.mutable_grad() = g.at("grad" + std::to_string(step) + "/" + t.name).clone();
+    }
+    CHECK(optimizer.clip() == Approx(g.at("norms")[step].item<double>()).epsilon(1e-6));
+    optimizer.step(schedule_factor(golden_settings(), step, 6));
+    for (const auto& t : optimizer.trainables()) {
+      INFO(t.name);
+      CHECK(difference(t.leaf, g.at("after" + std::to_string(step) + "/" + t.name)) < 2e-7);
+    }
+  }
+}
+
+TEST_CASE("schedules are transformers', beyond the last step too", "[train]") {
+  const auto g = golden("train/schedules.safetensors");
+  CHECK(g.size() == 12);
+  for (const auto& [name, factors] : g) {
+    INFO(name);
+    const auto first = name.find('/'), second = name.rfind('/');
+    OptimConfig config;
+    config.schedule = name.substr(0, first);
+    config.warmup_steps = std::stoll(name.substr(second + 1));
+    config.warmup_ratio = 0;
+    const int64_t total = std::stoll(name.substr(first + 1, second - first - 1));
+    for (int64_t step = 0; step < factors.size(0); ++step) {
+      INFO("step " << step);
+      CHECK(schedule_factor(config, step, total) ==
+            Approx(factors[step].item<double>()).margin(1e-12));
+    }
+  }
+}
+
+TEST_CASE("a warm-up ratio is rounded up to whole steps, as the Trainer does", "[train]") {
+  OptimConfig config;
+  config.warmup_ratio = 0.03;
+  CHECK(schedule_factor(config, 3, 101) == Approx(0.75));  // ceil(3.03) = 4 steps
+  CHECK(schedule_factor(config, 4, 101) == Approx(1.0));
+  config.warmup_steps = 8;  // goes before the ratio
+  CHECK(schedule_factor(config, 2, 101) == Approx(0.25));
+}
+
+TEST_CASE("min_lr_ratio is where cosine and linear end", "[train]") {
+  OptimConfig config;
+  config.warmup_ratio = 0;
+  config.min_lr_ratio = 0.1;
+  for (const std::string schedule : {"cosine", "linear"}) {
+    config.schedule = schedule;
+    CHECK(schedule_factor(config, 0, 10) == Approx(1.0));
+    CHECK(schedule_factor(config, 5, 10) == Approx(0.55));
+    CHECK(schedule_factor(config, 10, 10) == Approx(0.1));
+  }
+  config.schedule = "constant";
+  CHECK(schedule_factor(config, 10, 10) == 1.0);
+}
+
+TEST_CASE("a part has its own rate where the recipe names one", "[train]") {
+  OptimConfig config;
+  config.lr = 3;
+  CHECK(base_lr(config, "projector") == 3);
+  CHECK(base_lr(config, "vision") == 3);
+  config.projector_lr = 2;
+  config.vision_lr = 1;
+  CHECK(base_lr(config, "projector") == 2);
+  CHECK(base_lr(config, "vision") == 1);
+  CHECK(base_lr(config, "language") == 3);
+}
+
+TEST_CASE("a tensor without a gradient is passed over, its decay and step count included",
+          "[train]") {
+  const auto g = golden("train/adamw.safetensors");
+  AdamW optimizer(golden_leaves(g), golden_settings());
+  at::Tensor matrix = optimizer.trainables()[0].leaf;
+  matrix.mutable_grad() = g.at("grad0/matrix").clone();
+  optimizer.step(1);
+  CHECK_FALSE(at::equal(matrix, g.at("start/matrix")));
+  CHECK(at::equal(optimizer.trainables()[2].leaf, g.at("start/projector")));
+  CHECK(optimizer.state().at("step/matrix").item<float>() == 1);
+  CHECK(optimizer.state().at("step/projector").item<float>() == 0);
+  optimizer.zero_grad();
+  CHECK_FALSE(matrix.grad().defined());
+  CHECK(optimizer.clip() == 0);
+}
+
+TEST_CASE("clipping leaves short gradients, and those that are not finite, as they are",
+          "[train]") {
+  const auto g = golden("train/adamw.safetensors");
+  OptimConfig config = golden_settings();
+  const auto clipped = [&](const at::Tensor& gradient) {
+    AdamW optimizer({{"matrix", "language", true, leaf(g.at("start/matrix"))}}, config);
+    at::Tensor matrix = optimizer.trainables()[0].leaf;
+    matrix.mutable_grad() = gradient.clone();
+    const double norm = optimizer.clip();
+    return std::pair(norm, matrix.grad());
+  };
+  auto gradient = at::zeros({5, 4});
+  gradient[0][0] = 3;
+  gradient[4][3] = 4;
+  CHECK(clipped(gradient).first == Approx(5));
+  CHECK(difference(clipped(gradient).second, gradient * (1.5 / 5)) < 1e-6);
+  CHECK(at::equal(clipped(gradient * 0.1).second, gradient * 0.1));
+  config.clip_norm = 0;
+  CHECK(at::equal(clipped(gradient).second, gradient));
+  config.clip_norm = 1.5;
+  gradient[1][1] = std::numeric_limits<float>::infinity();
+  CHECK_FALSE(std::isfinite(clipped(gradient).first));
+  CHECK(at::equal(clipped(gradient).second, gradient));
+}
+
+TEST_CASE("an optimizer filled with another's state goes on to the same bits", "[train]") {
+  const auto g = golden("train/adamw.safetensors");
+  AdamW one(golden_leaves(g), golden_settings());
+  for (int step = 0; step < 3; ++step) take_step(one, g, step);
+  Tensors state;
+  for (const auto& [name, tensor] : one.state()) state[name] = tensor.clone();
+  CHECK(state.count("leaf/vector") == 1);
+  CHECK(state.count("leaf/matrix") == 0);  // an adapter: its file holds it
+
+  auto leaves = golden_leaves(g);
+  leaves[0].leaf = leaf(one.trainables()[0].leaf);
+  AdamW two(leaves, golden_settings());
+  two.load_state(state, "optimizer.safetensors");
+  for (int step = 3; step < 6; ++step) {
+    take_step(one, g, step);
+    take_step(two, g, step);
+  }
+  for (size_t i = 0; i < 3; ++i)
+    CHECK(at::equal(one.trainables()[i].leaf, two.trainables()[i].leaf));
+}
+
+TEST_CASE("a state that does not fit is refused by name", "[train]") {
+  const auto g = golden("train/adamw.safetensors");
+  AdamW optimizer(golden_leaves(g), golden_settings());
+  auto state = optimizer.state();
+  const auto refusal = [&] {
+    try {
+      optimizer.load_state(state, "here");
+    } catch (const CheckpointError& error) {
+      return std::string(error.what());
+    }
+    return std::string("(nothing)");
+  };
+  CHECK(refusal() == "(nothing)");
+  state["exp_avg_sq/vector"] = at::zeros({8});
+  CHECK_THAT(refusal(), Equals("here: exp_avg_sq/vector has another shape"));
+  state.erase("exp_avg_sq/vector");
+  CHECK_THAT(refusal(), Equals("here: lacks exp_avg_sq/vector"));
+}
+
+}  // namespace finer
