@@ -11,7 +11,7 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", finer::cli::version_text());
   app.require_subcommand(1);
 
-  std::string recipe_file, adapter, tokens, images = ".", out, aspect = "pad";
+  std::string recipe_file, adapter, tokens, images = ".", out, aspect = "pad", device = "auto";
   std::vector<std::string> overrides;
   finer::ModelConfig model;
   auto* loss = app.add_subcommand("loss", "mean loss a label token over a recipe's data, as JSON");
@@ -28,6 +28,8 @@ int main(int argc, char** argv) {
   logits->add_option("--tokens", tokens, "lines of finer-data tokenize")->required();
   logits->add_option("--images", images, "folder the images are relative to");
   logits->add_option("--aspect", aspect, "pad | crop")->capture_default_str();
+  logits->add_option("--dtype", model.dtype, "float32 | bfloat16 | float16")->capture_default_str();
+  logits->add_option("--device", device, "auto | cpu | cuda | cuda:N")->capture_default_str();
   logits->add_option("--out", out, "file to write")->required();
   try {
     app.parse(argc, argv);
@@ -42,7 +44,7 @@ int main(int argc, char** argv) {
       if (model.llava.empty() == model.language.empty()) {
         throw finer::ConfigError("logits: give --model, or --language with --vision and --projector");
       }
-      finer::write_logits(model, adapter, tokens, images, aspect, out);
+      finer::write_logits(model, adapter, tokens, images, aspect, device, out);
     }
     return 0;
   });

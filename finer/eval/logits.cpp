@@ -8,6 +8,7 @@
 #include "finer/io/tensor_file.h"
 #include "finer/model/hf_config.h"
 #include "finer/model/load.h"
+#include "finer/nn/device.h"
 #include "finer/train/device_batch.h"
 #include "finer/train/loss.h"
 #include "finer/train/run_setup.h"
@@ -27,9 +28,10 @@ void add_adapter(Llava& model, const fs::path& adapter) {
 }  // namespace
 
 void write_logits(const ModelConfig& model_config, const fs::path& adapter, const fs::path& tokens,
-                  const fs::path& images, const std::string& aspect, const fs::path& out) {
+                  const fs::path& images, const std::string& aspect, const std::string& device,
+                  const fs::path& out) {
   const at::NoGradGuard no_gradients;
-  const auto model = load_llava(model_config, at::kCPU, 0);
+  const auto model = load_llava(model_config, open_device(device), 0);
   add_adapter(*model, adapter);
   const auto& config = model->config();
   const auto spec = input_spec(model_config, config);

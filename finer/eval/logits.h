@@ -9,10 +9,10 @@ namespace finer {
 
 /// Writes `logits.N` [T, V] float32 of each line of a tokens file (finer-data tokenize), image positions included.
 ///
-/// adapter: PEFT directory, or a checkpoint that holds one; empty: the base alone.
+/// device: auto | cpu | cuda | cuda:N. adapter: PEFT directory, or a checkpoint that holds one; empty: the base alone.
 /// Throws: DataError, ConfigError, CheckpointError.
 void write_logits(const ModelConfig& model, const std::filesystem::path& adapter, const std::filesystem::path& tokens,
-                  const std::filesystem::path& images, const std::string& image_aspect,
+                  const std::filesystem::path& images, const std::string& image_aspect, const std::string& device,
                   const std::filesystem::path& out);
 
 struct DataLoss {

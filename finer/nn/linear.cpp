@@ -19,7 +19,7 @@ using torch::autograd::variable_list;
 
 std::atomic<uint64_t> g_dropout_seed{0};
 
-// 1 / keep where kept, 0 elsewhere, in dtype of x. Drawn on the CPU so that a seed means the same everywhere.
+// 1 / keep where kept, 0 elsewhere, in dtype of x. Each kind of device draws with its own generator.
 at::Tensor dropout_mask(const at::Tensor& x, const Adapter& adapter, uint64_t seed) {
   auto generator = at::make_generator<at::CPUGeneratorImpl>(mix_seed(seed, hash_bytes(adapter.id)));
   const double keep = 1.0 - adapter.dropout;

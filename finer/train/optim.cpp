@@ -76,8 +76,9 @@ void AdamW::step(double factor) {
       grads.push_back(trainables_[i].leaf.grad());
       m.push_back(exp_avg_[i]);
       v.push_back(exp_avg_sq_[i]);
-      steps.push_back(steps_[i].add_(1));
+      steps.push_back(steps_[i]);
     }
+    at::_foreach_add_(steps, 1);
     at::_fused_adamw_(params, grads, m, v, {}, steps, key.first * factor, config_.beta1, config_.beta2, key.second,
                       config_.eps, false, false);
   }
