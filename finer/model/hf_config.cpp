@@ -147,8 +147,9 @@ VisionConfig read_clip_dir(const fs::path& dir) {
 ProjectorConfig read_projector_file(const fs::path& path) {
   ProjectorConfig out{.kind = "", .bias = false};
   int64_t num_layers = 0;
-  for (const auto& file : find_weight_files(path)) {
-    for (const auto& [published, info] : open_tensor_file(file)->tensors()) {
+  for (const auto& weight_file : find_weight_files(path)) {
+    const auto file = open_tensor_file(weight_file);  // owns the names
+    for (const auto& [published, info] : file->tensors()) {
       const auto name = canonical_weight_name(published).value_or("");
       const std::string prefix = "multi_modal_projector.linear_";
       if (name.rfind(prefix, 0) != 0) continue;  // a left-over tensor is named when the file is read
