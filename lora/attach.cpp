@@ -1,13 +1,13 @@
 #include "lora/attach.h"
 
+#include "finer/core/error.h"
+#include "finer/core/near_miss.h"
+#include "finer/core/rng.h"
+
 #include <ATen/CPUGeneratorImpl.h>
 
 #include <cmath>
 #include <set>
-
-#include "finer/core/error.h"
-#include "finer/core/near_miss.h"
-#include "finer/core/rng.h"
 
 namespace finer::lora {
 
@@ -32,12 +32,15 @@ bool glob(const char* pattern, const char* text) {
   return *pattern == *text && glob(pattern + 1, text + 1);
 }
 
-bool is_plain_name(const std::string& target) { return target.find_first_of(".*") == std::string::npos; }
+bool is_plain_name(const std::string& target) {
+  return target.find_first_of(".*") == std::string::npos;
+}
 
 std::string last_name(const std::string& path) { return path.substr(path.rfind('.') + 1); }
 
 template <class Value>
-Value value_for(const std::string& path, const std::map<std::string, Value>& patterns, Value otherwise) {
+Value value_for(const std::string& path, const std::map<std::string, Value>& patterns,
+                Value otherwise) {
   for (const auto& [pattern, value] : patterns) {
     if (matches_path(pattern, path)) return value;
   }
@@ -82,8 +85,9 @@ void attach(Llava& model, const LoraConfig& config, const AttachParts& parts, ui
         if (!matches_path(config.targets[i], path)) continue;
         if (!may) {
           if (is_plain_name(config.targets[i])) continue;
-          throw RecipeError("lora.targets[" + std::to_string(i) + "]: \"" + config.targets[i] + "\" matches " + path +
-                            ", but train." + (is_vision ? "vision" : "language") + " is not lora");
+          throw RecipeError("lora.targets[" + std::to_string(i) + "]: \"" + config.targets[i] +
+                            "\" matches " + path + ", but train." +
+                            (is_vision ? "vision" : "language") + " is not lora");
         }
         target_hits[i] = true;
         is_hit = true;
@@ -103,7 +107,8 @@ void attach(Llava& model, const LoraConfig& config, const AttachParts& parts, ui
       const int64_t rank = value_for(path, config.rank_pattern, config.rank);
       const double alpha = value_for(path, config.alpha_pattern, config.alpha);
       const auto r = static_cast<double>(rank);
-      adapter->parts.push_back({.part = p, .rank = rank, .scale = alpha / (config.rslora ? std::sqrt(r) : r)});
+      adapter->parts.push_back(
+          {.part = p, .rank = rank, .scale = alpha / (config.rslora ? std::sqrt(r) : r)});
       rows += rank;
     }
     if (adapter->parts.empty()) continue;
@@ -118,9 +123,11 @@ void attach(Llava& model, const LoraConfig& config, const AttachParts& parts, ui
       adapter->id += path + ";";
       part.B = at::zeros({linear->parts()[part.part].out, part.rank}, options).requires_grad_(true);
       if (!options.device().is_meta()) {
-        auto generator = at::make_generator<at::CPUGeneratorImpl>(mix_seed(seed, hash_bytes(path + ".lora_A")));
+        auto generator =
+            at::make_generator<at::CPUGeneratorImpl>(mix_seed(seed, hash_bytes(path + ".lora_A")));
         const double bound = 1.0 / std::sqrt(static_cast<double>(in));
-        adapter->A.narrow(0, row, part.rank).copy_(at::empty({part.rank, in}).uniform_(-bound, bound, generator));
+        adapter->A.narrow(0, row, part.rank)
+            .copy_(at::empty({part.rank, in}).uniform_(-bound, bound, generator));
       }
       row += part.rank;
     }
@@ -128,11 +135,13 @@ void attach(Llava& model, const LoraConfig& config, const AttachParts& parts, ui
     linear->adapter() = std::move(adapter);
   }
 
-  const std::vector<std::string> name_list(names.begin(), names.end()), path_list(paths.begin(), paths.end());
+  const std::vector<std::string> name_list(names.begin(), names.end()),
+      path_list(paths.begin(), paths.end());
   const auto fail = [&](const std::string& where, const std::string& pattern) {
     const bool plain = is_plain_name(pattern);
     const auto hint = plain ? did_you_mean(pattern, name_list)
-                            : std::string("; paths look like \"" + (path_list.empty() ? "" : path_list.front()) + "\"");
+                            : std::string("; paths look like \"" +
+                                          (path_list.empty() ? "" : path_list.front()) + "\"");
     throw RecipeError(where + ": \"" + pattern + "\" matches no layer" + hint);
   };
   for (size_t i = 0; i < config.targets.size(); ++i) {
@@ -144,10 +153,12 @@ void attach(Llava& model, const LoraConfig& config, const AttachParts& parts, ui
   for (const auto& [pattern, alpha] : config.alpha_pattern) {
     if (!pattern_hits.count("alpha_pattern" + pattern)) fail("lora.alpha_pattern", pattern);
   }
-  if (parts.language && !hit_language) throw RecipeError("lora.targets: none is a layer of the language model");
+  if (parts.language && !hit_language)
+    throw RecipeError("lora.targets: none is a layer of the language model");
   if (parts.vision && !hit_vision) {
-    throw RecipeError("lora.targets: none is a layer of the vision tower; its layers are q_proj, k_proj, v_proj, "
-                      "out_proj, fc1, fc2");
+    throw RecipeError(
+        "lora.targets: none is a layer of the vision tower; its layers are q_proj, k_proj, v_proj, "
+        "out_proj, fc1, fc2");
   }
 }
 

@@ -1,11 +1,11 @@
 #pragma once
 
+#include "finer/model/llava.h"
+#include "lora/config.h"
+
 #include <cstdint>
 #include <string>
 #include <vector>
-
-#include "finer/model/llava.h"
-#include "lora/config.h"
 
 namespace finer::lora {
 
@@ -15,13 +15,14 @@ struct AttachParts {
   bool vision = false;
 };
 
-/// Puts adapters into every layer that a target matches, A drawn from the seed (uniform within 1 / sqrt(in), as PEFT),
-/// B zero, float32, on the model's device.
+/// Puts adapters into every layer that a target matches, A drawn from the seed (uniform within 1 /
+/// sqrt(in), as PEFT), B zero, float32, on the model's device.
 ///
-/// A target without dots and stars is a layer's own name (`q_proj`) in any part that takes adapters; one with them is a
-/// pattern over full paths, `*` within a name, `**` across names (`language_model.layers.1*.**`). Patterns of
-/// rank_pattern and alpha_pattern read the same; the first match in name order counts.
-/// Throws: RecipeError for a target that matches nothing (with the nearest name), or a part without any.
+/// A target without dots and stars is a layer's own name (`q_proj`) in any part that takes
+/// adapters; one with them is a pattern over full paths, `*` within a name, `**` across names
+/// (`language_model.layers.1*.**`). Patterns of rank_pattern and alpha_pattern read the same; the
+/// first match in name order counts. Throws: RecipeError for a target that matches nothing (with
+/// the nearest name), or a part without any.
 void attach(Llava& model, const LoraConfig& config, const AttachParts& parts, uint64_t seed);
 
 /// Whether `pattern` (a name or a path pattern, as above) matches the full path of a layer.

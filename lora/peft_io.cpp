@@ -1,18 +1,19 @@
 #include "lora/peft_io.h"
 
-#include <cmath>
-#include <fstream>
-#include <nlohmann/json.hpp>
-#include <optional>
-#include <regex>
-#include <set>
-
 #include "finer/core/atomic_file.h"
 #include "finer/core/build_info.h"
 #include "finer/core/error.h"
 #include "finer/io/tensor_file.h"
 #include "finer/io/weight_names.h"
 #include "lora/attach.h"
+
+#include <nlohmann/json.hpp>
+
+#include <cmath>
+#include <fstream>
+#include <optional>
+#include <regex>
+#include <set>
 
 namespace finer::lora {
 
@@ -23,14 +24,19 @@ using Json = nlohmann::json;
 
 constexpr const char* kProjector = "multi_modal_projector.";
 
-bool starts_with(const std::string& text, const std::string& prefix) { return text.rfind(prefix, 0) == 0; }
+bool starts_with(const std::string& text, const std::string& prefix) {
+  return text.rfind(prefix, 0) == 0;
+}
 bool take_suffix(std::string& text, const std::string& suffix) {
-  if (text.size() < suffix.size() || text.compare(text.size() - suffix.size(), suffix.size(), suffix) != 0) return false;
+  if (text.size() < suffix.size() ||
+      text.compare(text.size() - suffix.size(), suffix.size(), suffix) != 0)
+    return false;
   text.resize(text.size() - suffix.size());
   return true;
 }
 void drop_all(std::string& text, const std::string& word) {
-  for (auto at = text.find(word); at != std::string::npos; at = text.find(word)) text.erase(at, word.size());
+  for (auto at = text.find(word); at != std::string::npos; at = text.find(word))
+    text.erase(at, word.size());
 }
 
 // Canonical path to the module path in transformers >= 4.52.
@@ -39,7 +45,8 @@ std::string peft_path(const std::string& canonical, bool has_vision) {
   if (starts_with(canonical, language)) {
     return has_vision ? "model." + canonical : "model." + canonical.substr(language.size());
   }
-  if (starts_with(canonical, vision)) return "model.vision_tower.vision_model." + canonical.substr(vision.size());
+  if (starts_with(canonical, vision))
+    return "model.vision_tower.vision_model." + canonical.substr(vision.size());
   return "model." + canonical;
 }
 
@@ -48,7 +55,8 @@ struct LayerAdapter {
   at::Tensor A, B;  // [R, in], [out, R]
 };
 
-// A regular expression that matches exactly the module paths that hold adapters, in every generation of names.
+// A regular expression that matches exactly the module paths that hold adapters, in every
+// generation of names.
 std::string target_regex(const std::set<std::string>& paths, bool has_vision) {
   std::set<std::string> language_names, vision_names;
   std::set<std::string> language_layers, vision_layers;
@@ -61,7 +69,8 @@ std::string target_regex(const std::set<std::string>& paths, bool has_vision) {
   }
   const auto any_of = [](const std::set<std::string>& words) {
     std::string out;
-    for (const auto& word : words) out += (out.empty() ? "" : "|") + std::regex_replace(word, std::regex("\\."), "\\.");
+    for (const auto& word : words)
+      out += (out.empty() ? "" : "|") + std::regex_replace(word, std::regex("\\."), "\\.");
     return "(" + out + ")";
   };
   std::string out;
@@ -70,15 +79,16 @@ std::string target_regex(const std::set<std::string>& paths, bool has_vision) {
           any_of(language_layers) + "\\." + any_of(language_names);
   }
   if (!vision_names.empty()) {
-    out += std::string(out.empty() ? "" : "|") + "(.*\\.)?vision_tower\\.(.*\\.)?layers\\." + any_of(vision_layers) +
-           "\\." + any_of(vision_names);
+    out += std::string(out.empty() ? "" : "|") + "(.*\\.)?vision_tower\\.(.*\\.)?layers\\." +
+           any_of(vision_layers) + "\\." + any_of(vision_names);
   }
   return out;
 }
 
 Json read_json(const fs::path& file) {
   std::ifstream stream(file);
-  if (!stream) throw CheckpointError(file.string() + ": cannot be read; an adapter directory needs it");
+  if (!stream)
+    throw CheckpointError(file.string() + ": cannot be read; an adapter directory needs it");
   try {
     return Json::parse(stream);
   } catch (const Json::parse_error& error) {
@@ -99,16 +109,18 @@ T get(const Json& json, const std::string& key, T otherwise, const fs::path& fil
 
 // rank_pattern / alpha_pattern of PEFT: regular expressions that match the end of a module path.
 template <class Value>
-Value pattern_value(const std::map<std::string, Value>& patterns, const std::string& canonical, bool has_vision,
-                    Value otherwise) {
+Value pattern_value(const std::map<std::string, Value>& patterns, const std::string& canonical,
+                    bool has_vision, Value otherwise) {
   const auto path = peft_path(canonical, has_vision);
   for (const auto& [pattern, value] : patterns) {
-    if (pattern.size() > 500) throw CheckpointError("adapter_config.json: a pattern of over 500 characters");
+    if (pattern.size() > 500)
+      throw CheckpointError("adapter_config.json: a pattern of over 500 characters");
     try {
       const auto re = std::regex("(.*\\.)?(" + pattern + ")");
       if (std::regex_match(path, re) || std::regex_match(canonical, re)) return value;
     } catch (const std::regex_error&) {
-      throw CheckpointError("adapter_config.json: pattern \"" + pattern + "\" is not a regular expression");
+      throw CheckpointError("adapter_config.json: pattern \"" + pattern +
+                            "\" is not a regular expression");
     }
   }
   return otherwise;
@@ -126,11 +138,13 @@ void read_tensors(const fs::path& path, AdapterFiles& out) {
   const auto file = open_tensor_file(path);
   for (const auto& [published, info] : file->tensors()) {
     std::string name = published;
-    if (starts_with(name, "base_model.model.")) name = name.substr(std::string("base_model.model.").size());
+    if (starts_with(name, "base_model.model."))
+      name = name.substr(std::string("base_model.model.").size());
     drop_all(name, "modules_to_save.default.");
     drop_all(name, "modules_to_save.");
     drop_all(name, ".default");
-    const bool is_A = take_suffix(name, ".lora_A.weight"), is_B = !is_A && take_suffix(name, ".lora_B.weight");
+    const bool is_A = take_suffix(name, ".lora_A.weight"),
+               is_B = !is_A && take_suffix(name, ".lora_B.weight");
     const auto canonical = canonical_weight_name(is_A || is_B ? name + ".weight" : name);
     const auto fail = [&](const std::string& why) {
       throw CheckpointError(path.string() + ": tensor \"" + published + "\" " + why);
@@ -164,35 +178,41 @@ AdapterFiles read_adapter_files(const fs::path& dir) {
   out.has_lora = true;
   const auto safetensors = dir / "adapter_model.safetensors", bin = dir / "adapter_model.bin";
   read_tensors(fs::exists(safetensors) || !fs::exists(bin) ? safetensors : bin, out);
-  if (fs::exists(dir / "non_lora_trainables.bin")) read_tensors(dir / "non_lora_trainables.bin", out);
+  if (fs::exists(dir / "non_lora_trainables.bin"))
+    read_tensors(dir / "non_lora_trainables.bin", out);
   for (const auto& [layer, entry] : out.layers) {
     if (!entry.A.defined() || !entry.B.defined()) {
       throw CheckpointError(dir.string() + ": " + layer + " has only one of lora_A and lora_B");
     }
     if (entry.A.size(0) != entry.B.size(1)) {
-      throw CheckpointError(dir.string() + ": " + layer + ": lora_A has rank " + std::to_string(entry.A.size(0)) +
-                            ", lora_B " + std::to_string(entry.B.size(1)));
+      throw CheckpointError(dir.string() + ": " + layer + ": lora_A has rank " +
+                            std::to_string(entry.A.size(0)) + ", lora_B " +
+                            std::to_string(entry.B.size(1)));
     }
   }
   return out;
 }
 
 double scale_of(const AdapterInfo& info, const std::string& path, int64_t rank, bool has_vision) {
-  const double alpha = pattern_value(info.config.alpha_pattern, path, has_vision, info.config.alpha);
+  const double alpha =
+      pattern_value(info.config.alpha_pattern, path, has_vision, info.config.alpha);
   const auto r = static_cast<double>(rank);
   return alpha / (info.config.rslora ? std::sqrt(r) : r);
 }
 
 void fill_projector(Llava& model, const AdapterFiles& files, const fs::path& dir) {
   if (files.projector.empty()) return;
-  if (!model.projector()) throw CheckpointError(dir.string() + ": holds a projector, the model is text-only");
+  if (!model.projector())
+    throw CheckpointError(dir.string() + ": holds a projector, the model is text-only");
   std::set<std::string> used;
   const at::NoGradGuard no_gradients;
   model.projector()->visit_weights([&](const std::string& name, const at::Tensor& slot) {
     const auto found = files.projector.find(name);
-    if (found == files.projector.end()) throw CheckpointError(dir.string() + ": the projector lacks " + name);
+    if (found == files.projector.end())
+      throw CheckpointError(dir.string() + ": the projector lacks " + name);
     if (found->second.sizes() != slot.sizes()) {
-      throw CheckpointError(dir.string() + ": " + name + " has another shape than the model's projector");
+      throw CheckpointError(dir.string() + ": " + name +
+                            " has another shape than the model's projector");
     }
     slot.copy_(found->second);
     used.insert(name);
@@ -214,15 +234,17 @@ std::vector<AdaptedPart> adapted_parts(Llava& model) {
   for (auto* linear : adapted_linears(model)) {
     int64_t row = 0;
     for (const auto& part : linear->adapter()->parts) {
-      out.push_back({linear->parts()[part.part].path, linear->adapter()->A.detach().narrow(0, row, part.rank),
-                     part.B.detach(), part.scale});
+      out.push_back({linear->parts()[part.part].path,
+                     linear->adapter()->A.detach().narrow(0, row, part.rank), part.B.detach(),
+                     part.scale});
       row += part.rank;
     }
   }
   return out;
 }
 
-// A layer of the tower behind the one whose features are used. PEFT adapts it like the others; it does nothing there.
+// A layer of the tower behind the one whose features are used. PEFT adapts it like the others; it
+// does nothing there.
 bool is_unused_vision_layer(Llava& model, const std::string& path) {
   const std::string layers = "vision_tower.encoder.layers.";
   if (!model.vision() || !starts_with(path, layers)) return false;
@@ -238,19 +260,22 @@ void fill_layers(Llava& model, const AdapterFiles& files, const fs::path& dir) {
   for (auto& part : adapted_parts(model)) {
     const auto found = files.layers.find(part.path);
     if (found == files.layers.end()) {
-      throw CheckpointError(dir.string() + ": has no adapter for " + part.path + ", which lora.targets names");
+      throw CheckpointError(dir.string() + ": has no adapter for " + part.path +
+                            ", which lora.targets names");
     }
     const auto& [A, B] = found->second;
     if (A.sizes() != part.A.sizes() || B.sizes() != part.B.sizes()) {
-      throw CheckpointError(dir.string() + ": " + part.path + ": rank " + std::to_string(A.size(0)) + ", " +
-                            std::to_string(A.size(1)) + " in, " + std::to_string(B.size(0)) +
-                            " out; the model and recipe ask for rank " + std::to_string(part.A.size(0)) + ", " +
-                            std::to_string(part.A.size(1)) + " in, " + std::to_string(part.B.size(0)) + " out");
+      throw CheckpointError(dir.string() + ": " + part.path + ": rank " +
+                            std::to_string(A.size(0)) + ", " + std::to_string(A.size(1)) + " in, " +
+                            std::to_string(B.size(0)) + " out; the model and recipe ask for rank " +
+                            std::to_string(part.A.size(0)) + ", " + std::to_string(part.A.size(1)) +
+                            " in, " + std::to_string(part.B.size(0)) + " out");
     }
     const double scale = scale_of(files.info, part.path, A.size(0), has_vision);
     if (std::abs(scale - part.scale) > 1e-9 * std::abs(part.scale)) {
-      throw CheckpointError(dir.string() + ": " + part.path + ": updates are scaled by " + std::to_string(scale) +
-                            ", the recipe's alpha and rank give " + std::to_string(part.scale));
+      throw CheckpointError(dir.string() + ": " + part.path + ": updates are scaled by " +
+                            std::to_string(scale) + ", the recipe's alpha and rank give " +
+                            std::to_string(part.scale));
     }
     part.A.copy_(A);
     part.B.copy_(B);
@@ -281,7 +306,8 @@ void save_adapter(Llava& model, const AdapterInfo& info, const fs::path& dir) {
       const std::string rest = name.substr(std::string("multi_modal_projector.linear_").size());
       const auto dot = rest.find('.');
       const bool is_single = model.config().projector.kind == "linear";
-      const std::string index = is_single ? "" : std::to_string(2 * (std::stoi(rest.substr(0, dot)) - 1)) + ".";
+      const std::string index =
+          is_single ? "" : std::to_string(2 * (std::stoi(rest.substr(0, dot)) - 1)) + ".";
       tensors["model.mm_projector." + index + rest.substr(dot + 1)] = slot.detach().to(at::kFloat);
     });
     save_safetensors(dir / "mm_projector.safetensors", tensors, metadata);
@@ -291,7 +317,9 @@ void save_adapter(Llava& model, const AdapterInfo& info, const fs::path& dir) {
   std::map<std::string, at::Tensor> tensors;
   std::set<std::string> paths;
   Json rank_pattern = Json::object(), alpha_pattern = Json::object();
-  const auto regex_literal = [](const std::string& path) { return std::regex_replace(path, std::regex("\\."), "\\."); };
+  const auto regex_literal = [](const std::string& path) {
+    return std::regex_replace(path, std::regex("\\."), "\\.");
+  };
   for (const auto& part : parts) {
     const auto path = peft_path(part.path, has_vision);
     tensors["base_model.model." + path + ".lora_A.weight"] = part.A;
@@ -301,7 +329,8 @@ void save_adapter(Llava& model, const AdapterInfo& info, const fs::path& dir) {
     const auto r = static_cast<double>(rank);
     const double alpha = part.scale * (info.config.rslora ? std::sqrt(r) : r);
     if (rank != info.config.rank) rank_pattern[regex_literal(path)] = rank;
-    if (std::abs(alpha - info.config.alpha) > 1e-9 * info.config.alpha) alpha_pattern[regex_literal(path)] = alpha;
+    if (std::abs(alpha - info.config.alpha) > 1e-9 * info.config.alpha)
+      alpha_pattern[regex_literal(path)] = alpha;
   }
   if (info.saves_projector) {
     model.projector()->visit_weights([&](const std::string& name, const at::Tensor& slot) {
@@ -313,22 +342,23 @@ void save_adapter(Llava& model, const AdapterInfo& info, const fs::path& dir) {
   const Json alpha = info.config.alpha == std::floor(info.config.alpha)
                          ? Json(static_cast<int64_t>(info.config.alpha))
                          : Json(info.config.alpha);
-  Json config = {{"peft_type", "LORA"},
-                 {"task_type", nullptr},
-                 {"base_model_name_or_path", info.base_model},
-                 {"inference_mode", true},
-                 {"r", info.config.rank},
-                 {"lora_alpha", alpha},
-                 {"lora_dropout", info.config.dropout},
-                 {"use_rslora", info.config.rslora},
-                 {"use_dora", false},
-                 {"bias", "none"},
-                 {"fan_in_fan_out", false},
-                 {"init_lora_weights", true},
-                 {"target_modules", target_regex(paths, has_vision)},
-                 {"modules_to_save", info.saves_projector ? Json{"multi_modal_projector"} : Json(nullptr)},
-                 {"rank_pattern", rank_pattern},
-                 {"alpha_pattern", alpha_pattern}};
+  Json config = {
+      {"peft_type", "LORA"},
+      {"task_type", nullptr},
+      {"base_model_name_or_path", info.base_model},
+      {"inference_mode", true},
+      {"r", info.config.rank},
+      {"lora_alpha", alpha},
+      {"lora_dropout", info.config.dropout},
+      {"use_rslora", info.config.rslora},
+      {"use_dora", false},
+      {"bias", "none"},
+      {"fan_in_fan_out", false},
+      {"init_lora_weights", true},
+      {"target_modules", target_regex(paths, has_vision)},
+      {"modules_to_save", info.saves_projector ? Json{"multi_modal_projector"} : Json(nullptr)},
+      {"rank_pattern", rank_pattern},
+      {"alpha_pattern", alpha_pattern}};
   atomic_write(dir / "adapter_config.json", config.dump(2) + "\n");
 }
 
@@ -337,13 +367,17 @@ AdapterInfo read_adapter_info(const fs::path& dir) {
   const auto json = read_json(file);
   if (!json.is_object()) throw CheckpointError(file.string() + ": expected a JSON object");
   const auto kind = get<std::string>(json, "peft_type", "LORA", file);
-  if (kind != "LORA") throw CheckpointError(file.string() + ": peft_type is " + kind + ", only LORA is implemented");
-  if (get(json, "use_dora", false, file)) throw CheckpointError(file.string() + ": use_dora is not implemented");
+  if (kind != "LORA")
+    throw CheckpointError(file.string() + ": peft_type is " + kind + ", only LORA is implemented");
+  if (get(json, "use_dora", false, file))
+    throw CheckpointError(file.string() + ": use_dora is not implemented");
   if (get(json, "fan_in_fan_out", false, file)) {
-    throw CheckpointError(file.string() + ": fan_in_fan_out is not implemented (LLaMA has no such layers)");
+    throw CheckpointError(file.string() +
+                          ": fan_in_fan_out is not implemented (LLaMA has no such layers)");
   }
   if (get<std::string>(json, "bias", "none", file) != "none") {
-    throw CheckpointError(file.string() + ": bias is " + json.at("bias").dump() + ", only \"none\" is implemented");
+    throw CheckpointError(file.string() + ": bias is " + json.at("bias").dump() +
+                          ", only \"none\" is implemented");
   }
   for (const char* key : {"layer_replication", "trainable_token_indices", "target_parameters"}) {
     if (json.contains(key) && !json.at(key).is_null() && !json.at(key).empty()) {

@@ -1,16 +1,16 @@
 #include "tools/cli.h"
 
-#include <iostream>
-
 #include "finer/core/build_info.h"
 #include "finer/core/error.h"
+
+#include <iostream>
 
 namespace finer::cli {
 
 std::string version_text() {
   const std::string cuda = FINER_CUDA_VERSION;
-  return std::string("finer ") + FINER_VERSION + " (commit " + FINER_COMMIT + ", LibTorch " + FINER_TORCH_VERSION +
-         ", CUDA " + (cuda.empty() ? "kernels not built" : cuda) + ")";
+  return std::string("finer ") + FINER_VERSION + " (commit " + FINER_COMMIT + ", LibTorch " +
+         FINER_TORCH_VERSION + ", CUDA " + (cuda.empty() ? "kernels not built" : cuda) + ")";
 }
 
 int run(const std::string& program, const std::function<int()>& body) {

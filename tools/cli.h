@@ -8,8 +8,8 @@ namespace finer::cli {
 /// What `--version` prints: version, commit, LibTorch, CUDA the kernels were built with.
 std::string version_text();
 
-/// Runs a program's body and turns what it throws into one line on stderr and an exit code: 2 for finer::Error
-/// (the user's input), 1 for anything else (ours), or what the body returns.
+/// Runs a program's body and turns what it throws into one line on stderr and an exit code: 2 for
+/// finer::Error (the user's input), 1 for anything else (ours), or what the body returns.
 int run(const std::string& program, const std::function<int()>& body);
 
 }  // namespace finer::cli

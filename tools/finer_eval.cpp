@@ -1,10 +1,11 @@
-#include <CLI/CLI.hpp>
-#include <iostream>
-#include <nlohmann/json.hpp>
-
 #include "finer/core/error.h"
 #include "finer/eval/logits.h"
 #include "tools/cli.h"
+
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include <iostream>
 
 int main(int argc, char** argv) {
   CLI::App app{"finer-eval: what a model says about data, without training."};
@@ -22,7 +23,8 @@ int main(int argc, char** argv) {
   auto* logits = app.add_subcommand("logits", "logits of tokenized samples, as safetensors");
   logits->add_option("--model", model.llava, "llava-hf or original LLaVA directory");
   logits->add_option("--language", model.language, "Vicuna / LLaMA directory, instead of --model");
-  logits->add_option("--vision", model.vision, "CLIP directory, with --language or an original LLaVA model");
+  logits->add_option("--vision", model.vision,
+                     "CLIP directory, with --language or an original LLaVA model");
   logits->add_option("--projector", model.projector, "mm_projector.bin or safetensors");
   logits->add_option("--adapter", adapter, "PEFT directory or checkpoint");
   logits->add_option("--tokens", tokens, "lines of finer-data tokenize")->required();
@@ -39,10 +41,13 @@ int main(int argc, char** argv) {
   return finer::cli::run("finer-eval", [&] {
     if (*loss) {
       const auto result = finer::data_loss(finer::load_recipe(recipe_file, overrides), adapter);
-      std::cout << nlohmann::json{{"loss", result.loss}, {"label_tokens", result.label_tokens}}.dump() << "\n";
+      std::cout
+          << nlohmann::json{{"loss", result.loss}, {"label_tokens", result.label_tokens}}.dump()
+          << "\n";
     } else {
       if (model.llava.empty() == model.language.empty()) {
-        throw finer::ConfigError("logits: give --model, or --language with --vision and --projector");
+        throw finer::ConfigError(
+            "logits: give --model, or --language with --vision and --projector");
       }
       finer::write_logits(model, adapter, tokens, images, aspect, device, out);
     }

@@ -1,9 +1,10 @@
-#include <CLI/CLI.hpp>
-#include <iostream>
-
 #include "finer/recipe/recipe.h"
 #include "finer/train/trainer.h"
 #include "tools/cli.h"
+
+#include <CLI/CLI.hpp>
+
+#include <iostream>
 
 int main(int argc, char** argv) {
   CLI::App app{"finer-train: fine-tunes a LLaVA model as a recipe says."};
@@ -13,7 +14,8 @@ int main(int argc, char** argv) {
   auto* file_option = app.add_option("recipe", recipe_file, "YAML recipe (docs/recipes.md)");
   app.add_option("overrides", overrides, "key=value, over the recipe: optim.lr=1e-4");
   app.add_flag("--dry-run", is_dry, "check everything, print the plan, train nothing");
-  app.add_option("--resume", resume, "auto | never | a checkpoint directory")->capture_default_str();
+  app.add_option("--resume", resume, "auto | never | a checkpoint directory")
+      ->capture_default_str();
   app.add_flag("--explain", explains, "print every key of a recipe");
   app.set_version_flag("--version", finer::cli::version_text());
   try {

@@ -5,7 +5,8 @@
 
 namespace finer {
 
-/// A mistake in what the user gave: caught only in tools/, which print its one line and exit with 2.
+/// A mistake in what the user gave: caught only in tools/, which print its one line and exit
+/// with 2.
 ///
 /// The message says where, what was found, what was expected, and the nearest fix.
 class Error : public std::runtime_error {

@@ -6,7 +6,8 @@
 
 namespace finer {
 
-/// Mixes two 64-bit values into one: the way a seed is made from (seed, epoch), (seed, step, layer), ...
+/// Mixes two 64-bit values into one: the way a seed is made from (seed, epoch), (seed, step,
+/// layer), ...
 uint64_t mix_seed(uint64_t a, uint64_t b);
 
 /// 64-bit FNV-1a, the content hash used for names and caches (not for security).

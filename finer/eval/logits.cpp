@@ -1,8 +1,5 @@
 #include "finer/eval/logits.h"
 
-#include <fstream>
-#include <nlohmann/json.hpp>
-
 #include "finer/core/error.h"
 #include "finer/image/decode.h"
 #include "finer/io/tensor_file.h"
@@ -13,6 +10,10 @@
 #include "finer/train/loss.h"
 #include "finer/train/run_setup.h"
 #include "lora/peft_io.h"
+
+#include <nlohmann/json.hpp>
+
+#include <fstream>
 
 namespace finer {
 
@@ -48,7 +49,8 @@ void write_logits(const ModelConfig& model_config, const fs::path& adapter, cons
     try {
       const auto json = nlohmann::json::parse(line);
       sample.input_ids = json.at("input_ids").get<std::vector<int64_t>>();
-      if (json.contains("image") && !json.at("image").is_null()) image = json.at("image").get<std::string>();
+      if (json.contains("image") && !json.at("image").is_null())
+        image = json.at("image").get<std::string>();
     } catch (const nlohmann::json::exception&) {
       fail("expected a JSON object with input_ids and, for a picture, image");
     }
@@ -61,7 +63,8 @@ void write_logits(const ModelConfig& model_config, const fs::path& adapter, cons
     }
     sample.labels = sample.input_ids;
     data::ReadySample ready;
-    data::make_ready(sample, spec.image_positions, int64_t{1} << 20, data::OverLength::kError, ready);
+    data::make_ready(sample, spec.image_positions, int64_t{1} << 20, data::OverLength::kError,
+                     ready);
     if (ready.image_begin >= 0) {
       if (image.empty()) fail("has an image mark but names no image");
       ready.pixels = preprocess(decode_image(data::resolve_inside(images, image)), spec.preprocess,
@@ -96,8 +99,8 @@ DataLoss data_loss(const Recipe& recipe_in, const fs::path& adapter) {
       if (packed.num_label_tokens == 0) continue;
       const auto batch = to_device(packed, *run.model);
       const auto hidden = run.model->forward(batch.input, batch.rows);
-      sum += head_loss(hidden, run.model->language().head(), batch.targets, at::ones_like(batch.weights),
-                       recipe.loss.chunk_tokens)
+      sum += head_loss(hidden, run.model->language().head(), batch.targets,
+                       at::ones_like(batch.weights), recipe.loss.chunk_tokens)
                  .item<double>();
       out.label_tokens += packed.num_label_tokens;
     }

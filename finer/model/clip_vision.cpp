@@ -20,7 +20,9 @@ ClipLayer::ClipLayer(const std::string& path, const VisionConfig& c, at::TensorO
 
 at::Tensor ClipLayer::forward(const at::Tensor& x_NPD) const {
   const int64_t N = x_NPD.size(0), P = x_NPD.size(1), D = x_NPD.size(2), C = D / num_heads_;
-  const auto qkv = qkv_proj.forward(norm1.forward(x_NPD)).view({N, P, 3, num_heads_, C}).permute({2, 0, 3, 1, 4});
+  const auto qkv = qkv_proj.forward(norm1.forward(x_NPD))
+                       .view({N, P, 3, num_heads_, C})
+                       .permute({2, 0, 3, 1, 4});
   const auto attended = at::scaled_dot_product_attention(qkv[0], qkv[1], qkv[2]);  // [N, H, P, C]
   const auto h_NPD = x_NPD + out_proj.forward(attended.transpose(1, 2).reshape({N, P, D}));
   const auto inner = fc1.forward(norm2.forward(h_NPD));
@@ -33,11 +35,13 @@ ClipVision::ClipVision(const VisionConfig& config, int64_t feature_layer, bool k
       keep_class_token_(keep_class_token),
       dtype_(at::typeMetaToScalarType(options.dtype())),
       class_embedding_(at::empty({config.width}, options)),
-      patch_embedding_(at::empty({config.width, 3, config.patch_side_px, config.patch_side_px}, options)),
+      patch_embedding_(
+          at::empty({config.width, 3, config.patch_side_px, config.patch_side_px}, options)),
       position_embedding_(at::empty({config.num_patches() + 1, config.width}, options)),
       pre_norm_("vision_tower.pre_layrnorm", config.width, config.norm_eps, options) {
   const int64_t used = feature_layer < 0 ? config.num_layers + 1 + feature_layer : feature_layer;
-  FINER_CHECK(used >= 0 && used <= config.num_layers, "feature_layer is checked when the config is read");
+  FINER_CHECK(used >= 0 && used <= config.num_layers,
+              "feature_layer is checked when the config is read");
   layers_.reserve(static_cast<size_t>(used));
   for (int64_t i = 0; i < used; ++i) {
     layers_.emplace_back("vision_tower.encoder.layers." + std::to_string(i), config, options);
@@ -45,10 +49,12 @@ ClipVision::ClipVision(const VisionConfig& config, int64_t feature_layer, bool k
 }
 
 at::Tensor ClipVision::forward(const at::Tensor& pixels) const {
-    const int64_t N = pixels.size(0), D = config_.width;
-  auto patches = at::conv2d(pixels.to(dtype_), patch_embedding_.to(dtype_), {}, config_.patch_side_px);
+  const int64_t N = pixels.size(0), D = config_.width;
+  auto patches =
+      at::conv2d(pixels.to(dtype_), patch_embedding_.to(dtype_), {}, config_.patch_side_px);
   patches = patches.flatten(2).transpose(1, 2);  // [N, P, D]
-  auto x_NPD = at::cat({class_embedding_.to(dtype_).expand({N, 1, D}), patches}, 1) + position_embedding_.to(dtype_);
+  auto x_NPD = at::cat({class_embedding_.to(dtype_).expand({N, 1, D}), patches}, 1) +
+               position_embedding_.to(dtype_);
   x_NPD = pre_norm_.forward(x_NPD);
   for (const auto& layer : layers_) x_NPD = layer.forward(x_NPD);
   return keep_class_token_ ? x_NPD : x_NPD.narrow(1, 1, x_NPD.size(1) - 1);
@@ -72,14 +78,15 @@ void ClipVision::visit_weights(const WeightVisitor& visit) const {
 std::vector<Linear*> ClipVision::linears() {
   std::vector<Linear*> out;
   for (auto& layer : layers_) {
-    for (auto* linear : {&layer.qkv_proj, &layer.out_proj, &layer.fc1, &layer.fc2}) out.push_back(linear);
+    for (auto* linear : {&layer.qkv_proj, &layer.out_proj, &layer.fc1, &layer.fc2})
+      out.push_back(linear);
   }
   return out;
 }
 
 std::vector<at::Tensor*> ClipVision::other_weights() {
-  std::vector<at::Tensor*> out = {&class_embedding_, &patch_embedding_, &position_embedding_, &pre_norm_.weight(),
-                                  &pre_norm_.bias()};
+  std::vector<at::Tensor*> out = {&class_embedding_, &patch_embedding_, &position_embedding_,
+                                  &pre_norm_.weight(), &pre_norm_.bias()};
   for (auto& layer : layers_) {
     for (auto* norm : {&layer.norm1, &layer.norm2}) {
       out.push_back(&norm->weight());

@@ -1,12 +1,12 @@
 #pragma once
 
-#include <ATen/core/Tensor.h>
-
-#include <vector>
-
 #include "finer/model/config.h"
 #include "finer/nn/linear.h"
 #include "finer/nn/norm.h"
+
+#include <ATen/core/Tensor.h>
+
+#include <vector>
 
 namespace finer {
 
@@ -25,27 +25,31 @@ class ClipLayer {
   bool is_quick_gelu_;
 };
 
-/// CLIP vision transformer up to the hidden state that the projector gets; layers behind it are not built.
+/// CLIP vision transformer up to the hidden state that the projector gets; layers behind it are not
+/// built.
 ///
 /// Source: https://arxiv.org/abs/2103.00020; `CLIPVisionModel`.
 class ClipVision {
  public:
-  /// feature_layer counts hidden states: 0 the embeddings, num_layers (or -1) the last layer's output.
-  ClipVision(const VisionConfig& config, int64_t feature_layer, bool keep_class_token, at::TensorOptions options);
+  /// feature_layer counts hidden states: 0 the embeddings, num_layers (or -1) the last layer's
+  /// output.
+  ClipVision(const VisionConfig& config, int64_t feature_layer, bool keep_class_token,
+             at::TensorOptions options);
 
-  /// pixels [N, 3, side, side] normalised, any float dtype; returns features [N, P, D], P patches (and the class
-  /// token first where it is kept).
+  /// pixels [N, 3, side, side] normalised, any float dtype; returns features [N, P, D], P patches
+  /// (and the class token first where it is kept).
   at::Tensor forward(const at::Tensor& pixels) const;
 
   void visit_weights(const WeightVisitor& visit) const;
   std::vector<Linear*> linears();
-  std::vector<at::Tensor*> other_weights();  // everything but the layers' Linears, in visiting order
+  std::vector<at::Tensor*>
+  other_weights();  // everything but the layers' Linears, in visiting order
   int64_t num_built_layers() const { return static_cast<int64_t>(layers_.size()); }
 
  private:
   VisionConfig config_;
   bool keep_class_token_;
-  at::ScalarType dtype_;           // what it computes in; weights that train are float32 and cast at use
+  at::ScalarType dtype_;  // what it computes in; weights that train are float32 and cast at use
   at::Tensor class_embedding_;     // [D]
   at::Tensor patch_embedding_;     // [D, 3, patch, patch]
   at::Tensor position_embedding_;  // [P + 1, D]

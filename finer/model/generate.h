@@ -1,11 +1,11 @@
 #pragma once
 
+#include "finer/model/llava.h"
+
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
 #include <vector>
-
-#include "finer/model/llava.h"
 
 namespace finer {
 
@@ -15,7 +15,8 @@ namespace finer {
 /// image_begin  first image position, or -1
 /// pixels       [1, 3, side, side], undefined without a picture
 /// returns      new ids, without `eos_id`
-std::vector<int64_t> generate_plain(Llava& model, std::vector<int64_t> prompt_ids, int64_t image_begin,
-                                    const at::Tensor& pixels, int64_t eos_id, int64_t max_new_tokens);
+std::vector<int64_t> generate_plain(Llava& model, std::vector<int64_t> prompt_ids,
+                                    int64_t image_begin, const at::Tensor& pixels, int64_t eos_id,
+                                    int64_t max_new_tokens);
 
 }  // namespace finer

@@ -1,13 +1,14 @@
 #include "finer/model/hf_config.h"
 
-#include <algorithm>
-#include <fstream>
-#include <nlohmann/json.hpp>
-
 #include "finer/core/error.h"
 #include "finer/core/near_miss.h"
 #include "finer/io/tensor_file.h"
 #include "finer/io/weight_names.h"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <fstream>
 
 namespace finer {
 
@@ -25,7 +26,8 @@ class ConfigObject {
 
   static ConfigObject read(const fs::path& file) {
     std::ifstream stream(file);
-    if (!stream) throw ConfigError(file.string() + ": cannot be read; a model directory needs a config.json");
+    if (!stream)
+      throw ConfigError(file.string() + ": cannot be read; a model directory needs a config.json");
     try {
       return {Json::parse(stream), file.string()};
     } catch (const Json::parse_error& error) {
@@ -39,7 +41,8 @@ class ConfigObject {
     return {has(key) ? json_.at(key) : Json::object(), where_ + ": " + key};
   }
 
-  int64_t integer(const std::string& key, int64_t otherwise, int64_t low = 1, int64_t high = 1 << 24) const {
+  int64_t integer(const std::string& key, int64_t otherwise, int64_t low = 1,
+                  int64_t high = 1 << 24) const {
     if (!has(key)) return otherwise;
     const auto& value = json_.at(key);
     if (!value.is_number_integer()) fail(key, "a whole number");
@@ -76,11 +79,13 @@ class ConfigObject {
     for (const auto& name : allowed) {
       if (name == value) return value;
     }
-    throw ConfigError(where_ + ": " + key + ": \"" + value + "\" is not implemented" + did_you_mean(value, allowed));
+    throw ConfigError(where_ + ": " + key + ": \"" + value + "\" is not implemented" +
+                      did_you_mean(value, allowed));
   }
 
   [[noreturn]] void fail(const std::string& key, const std::string& expected) const {
-    throw ConfigError(where_ + ": " + key + ": found " + json_.at(key).dump().substr(0, 60) + ", expected " + expected);
+    throw ConfigError(where_ + ": " + key + ": found " + json_.at(key).dump().substr(0, 60) +
+                      ", expected " + expected);
   }
 
   const std::string& where() const { return where_; }
@@ -107,7 +112,8 @@ LanguageConfig read_language(const ConfigObject& config) {
   out.norm_eps = config.real("rms_norm_eps", 1e-6);
   out.tie_embeddings = config.flag("tie_word_embeddings", false);
 
-  // transformers 5 keeps theta and scaling together in rope_parameters; before, rope_theta beside rope_scaling.
+  // transformers 5 keeps theta and scaling together in rope_parameters; before, rope_theta beside
+  // rope_scaling.
   const bool is_new = config.has("rope_parameters");
   const auto rope = config.child(is_new ? "rope_parameters" : "rope_scaling");
   out.rope_theta = is_new ? rope.real("rope_theta", 10000.0) : config.real("rope_theta", 10000.0);
@@ -152,13 +158,15 @@ ProjectorConfig read_projector_file(const fs::path& path) {
     for (const auto& [published, info] : file->tensors()) {
       const auto name = canonical_weight_name(published).value_or("");
       const std::string prefix = "multi_modal_projector.linear_";
-      if (name.rfind(prefix, 0) != 0) continue;  // a left-over tensor is named when the file is read
+      if (name.rfind(prefix, 0) != 0)
+        continue;  // a left-over tensor is named when the file is read
       num_layers = std::max<int64_t>(num_layers, name[prefix.size()] - '0');
       if (name.size() > 5 && name.substr(name.size() - 5) == ".bias") out.bias = true;
     }
   }
   if (num_layers < 1 || num_layers > 9) {
-    throw CheckpointError(path.string() + ": holds no projector (mm_projector.* or multi_modal_projector.*)");
+    throw CheckpointError(path.string() +
+                          ": holds no projector (mm_projector.* or multi_modal_projector.*)");
   }
   out.kind = num_layers == 1 ? "linear" : "mlp" + std::to_string(num_layers) + "x_gelu";
   return out;
@@ -167,8 +175,8 @@ ProjectorConfig read_projector_file(const fs::path& path) {
 void read_projector_type(const ConfigObject& config, const std::string& key, LlavaConfig& out) {
   out.projector.kind = config.text(key, "linear");
   const auto& kind = out.projector.kind;
-  const bool is_mlp = kind.size() == 10 && kind.rfind("mlp", 0) == 0 && kind.substr(4) == "x_gelu" && kind[3] >= '1' &&
-                      kind[3] <= '9';
+  const bool is_mlp = kind.size() == 10 && kind.rfind("mlp", 0) == 0 &&
+                      kind.substr(4) == "x_gelu" && kind[3] >= '1' && kind[3] <= '9';
   if (kind != "linear" && !is_mlp) config.fail(key, "linear or mlpNx_gelu");
 }
 
@@ -208,7 +216,8 @@ LlavaConfig read_llava_original(const ConfigObject& config, const ModelConfig& m
   out.feature_layer = config.integer("mm_vision_select_layer", -2, -4096, 4096);
   out.keep_class_token =
       config.one_of("mm_vision_select_feature", "patch", {"patch", "cls_patch"}) == "cls_patch";
-  if (config.flag("mm_use_im_start_end", false)) config.fail("mm_use_im_start_end", "false, as in LLaVA-1.5");
+  if (config.flag("mm_use_im_start_end", false))
+    config.fail("mm_use_im_start_end", "false, as in LLaVA-1.5");
   return out;
 }
 
@@ -218,7 +227,8 @@ BaseKind base_kind(const ModelConfig& model) {
   if (model.use_from_scratch) return BaseKind::kFromScratch;
   if (model.llava.empty()) return BaseKind::kThreeParts;
   const auto config = ConfigObject::read(fs::path(model.llava) / "config.json");
-  return config.has("text_config") || config.has("vision_config") ? BaseKind::kLlavaHf : BaseKind::kLlavaOriginal;
+  return config.has("text_config") || config.has("vision_config") ? BaseKind::kLlavaHf
+                                                                  : BaseKind::kLlavaOriginal;
 }
 
 LlavaConfig read_model_config(const ModelConfig& model) {
@@ -241,7 +251,8 @@ LlavaConfig read_model_config(const ModelConfig& model) {
       const auto config = ConfigObject::read(fs::path(model.llava) / "config.json");
       where = config.where();
       const auto type = config.one_of("model_type", "llava", {"llava", "llava_llama"});
-      out = base_kind(model) == BaseKind::kLlavaHf ? read_llava_hf(config) : read_llava_original(config, model);
+      out = base_kind(model) == BaseKind::kLlavaHf ? read_llava_hf(config)
+                                                   : read_llava_original(config, model);
     }
   }
   check_model_config(out, where);
@@ -252,7 +263,9 @@ std::filesystem::path tokenizer_path(const ModelConfig& model) {
   if (!model.tokenizer.empty()) return model.tokenizer;
   if (!model.llava.empty()) return model.llava;
   if (!model.language.empty()) return model.language;
-  throw ConfigError("model.tokenizer: a model from scratch needs a tokenizer; name a tokenizer.model or its folder");
+  throw ConfigError(
+      "model.tokenizer: a model from scratch needs a tokenizer; name a tokenizer.model or its "
+      "folder");
 }
 
 std::filesystem::path preprocessor_dir(const ModelConfig& model) {
@@ -268,12 +281,14 @@ void check_model_config(const LlavaConfig& config, const std::string& where) {
   const auto text = [](int64_t n) { return std::to_string(n); };
   check(l.num_heads % l.num_kv_heads == 0, text(l.num_heads) + " query heads do not split into " +
                                                text(l.num_kv_heads) + " key/value heads");
-  check(l.head_size % 2 == 0, "the head size " + text(l.head_size) + " is odd; rotary positions need pairs");
+  check(l.head_size % 2 == 0,
+        "the head size " + text(l.head_size) + " is odd; rotary positions need pairs");
   if (!config.has_vision) return;
   const auto& v = config.vision;
-  check(v.width % v.num_heads == 0,
-        "the vision width " + text(v.width) + " does not split into " + text(v.num_heads) + " heads");
-  check(v.patch_side_px <= v.image_side_px, "patches of " + text(v.patch_side_px) + " pixels do not fit a picture of " +
+  check(v.width % v.num_heads == 0, "the vision width " + text(v.width) + " does not split into " +
+                                        text(v.num_heads) + " heads");
+  check(v.patch_side_px <= v.image_side_px, "patches of " + text(v.patch_side_px) +
+                                                " pixels do not fit a picture of " +
                                                 text(v.image_side_px));
   const int64_t states = v.num_layers + 1;
   check(config.feature_layer < states && config.feature_layer >= -states,

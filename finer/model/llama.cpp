@@ -1,16 +1,22 @@
 #include "finer/model/llama.h"
 
-#include <torch/csrc/autograd/custom_function.h>
-
 #include "finer/nn/recompute.h"
+
+#include <torch/csrc/autograd/custom_function.h>
 
 namespace finer {
 
 namespace {
 
 RopeConfig rope_config(const LanguageConfig& c) {
-  return {c.head_size, c.max_positions, c.rope_theta, c.rope_scaling, c.rope_factor, c.rope_low_freq_factor,
-          c.rope_high_freq_factor, c.rope_original_positions};
+  return {c.head_size,
+          c.max_positions,
+          c.rope_theta,
+          c.rope_scaling,
+          c.rope_factor,
+          c.rope_low_freq_factor,
+          c.rope_high_freq_factor,
+          c.rope_original_positions};
 }
 
 }  // namespace
@@ -19,7 +25,10 @@ LlamaLayer::LlamaLayer(const std::string& path, const LanguageConfig& c, at::Ten
     : input_norm(path + ".input_layernorm", c.width, c.norm_eps, options),
       post_attention_norm(path + ".post_attention_layernorm", c.width, c.norm_eps, options),
       attention(path + ".self_attn",
-                {.width = c.width, .num_heads = c.num_heads, .num_kv_heads = c.num_kv_heads, .head_size = c.head_size},
+                {.width = c.width,
+                 .num_heads = c.num_heads,
+                 .num_kv_heads = c.num_kv_heads,
+                 .head_size = c.head_size},
                 options),
       mlp(path + ".mlp", c.width, c.mlp_width, options) {}
 
@@ -43,7 +52,9 @@ Llama::Llama(const LanguageConfig& config, at::TensorOptions options)
   }
 }
 
-at::Tensor Llama::embed(const at::Tensor& ids_T) const { return embedding_.index_select(0, ids_T).to(dtype_); }
+at::Tensor Llama::embed(const at::Tensor& ids_T) const {
+  return embedding_.index_select(0, ids_T).to(dtype_);
+}
 
 at::Tensor Llama::forward(const at::Tensor& x_TD, const Packing& packing, const at::Tensor& rows) {
   const auto [cos, sin] = rope_.rows(packing.positions_T, packing.max_length);
@@ -76,8 +87,8 @@ void Llama::visit_weights(const WeightVisitor& visit) const {
 std::vector<Linear*> Llama::linears() {
   std::vector<Linear*> out;
   for (auto& layer : layers_) {
-    for (auto* linear : {&layer.attention.qkv_proj, &layer.attention.o_proj, &layer.mlp.gate_up_proj,
-                         &layer.mlp.down_proj}) {
+    for (auto* linear : {&layer.attention.qkv_proj, &layer.attention.o_proj,
+                         &layer.mlp.gate_up_proj, &layer.mlp.down_proj}) {
       out.push_back(linear);
     }
   }

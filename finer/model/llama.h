@@ -1,17 +1,17 @@
 #pragma once
 
-#include <ATen/core/Tensor.h>
-
-#include <functional>
-#include <string>
-#include <vector>
-
 #include "finer/model/config.h"
 #include "finer/nn/attention.h"
 #include "finer/nn/mlp.h"
 #include "finer/nn/norm.h"
 #include "finer/nn/packing.h"
 #include "finer/nn/rope.h"
+
+#include <ATen/core/Tensor.h>
+
+#include <functional>
+#include <string>
+#include <vector>
 
 namespace finer {
 
@@ -29,7 +29,8 @@ class LlamaLayer {
   GatedMlp mlp;
 };
 
-/// LLaMA decoder over packed sequences. Source: https://arxiv.org/abs/2302.13971; `LlamaForCausalLM`.
+/// LLaMA decoder over packed sequences. Source: https://arxiv.org/abs/2302.13971;
+/// `LlamaForCausalLM`.
 class Llama {
  public:
   Llama(const LanguageConfig& config, at::TensorOptions options);
@@ -40,7 +41,8 @@ class Llama {
   /// Hidden states after the last norm.
   ///
   /// x_TD     [T, D] embeddings (text and pictures)
-  /// rows     positions wanted, int64 [M] ascending; undefined: all. The last layer's output projection and MLP, and
+  /// rows     positions wanted, int64 [M] ascending; undefined: all. The last layer's output
+  /// projection and MLP, and
   ///          the norm, are computed for these alone: nothing else of them is ever used.
   /// returns  [M, D]
   at::Tensor forward(const at::Tensor& x_TD, const Packing& packing, const at::Tensor& rows = {});
@@ -58,9 +60,9 @@ class Llama {
 
  private:
   LanguageConfig config_;
-  at::ScalarType dtype_;   // what it computes in; weights that train are float32 and cast at use
-  at::Tensor embedding_;   // [V, D]
-  at::Tensor head_;        // [V, D], undefined when tied
+  at::ScalarType dtype_;  // what it computes in; weights that train are float32 and cast at use
+  at::Tensor embedding_;  // [V, D]
+  at::Tensor head_;       // [V, D], undefined when tied
   std::vector<LlamaLayer> layers_;
   RmsNorm norm_;
   Rope rope_;

@@ -1,9 +1,9 @@
 #include "finer/model/llava.h"
 
+#include "finer/core/error.h"
+
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/csrc/autograd/grad_mode.h>
-
-#include "finer/core/error.h"
 
 namespace finer {
 
@@ -17,7 +17,8 @@ Llava::Llava(const LlavaConfig& config, at::TensorOptions options)
 at::Tensor Llava::forward(const LlavaInput& input, const at::Tensor& rows) {
   auto x_TD = language_.embed(input.ids_T);
   if (input.pixels.defined()) {
-    FINER_CHECK(vision_.has_value(), "pictures are refused when the data is read by a text-only model");
+    FINER_CHECK(vision_.has_value(),
+                "pictures are refused when the data is read by a text-only model");
     at::Tensor features;
     {
       const at::AutoGradMode with_gradients(trains_vision && at::GradMode::is_enabled());

@@ -1,28 +1,29 @@
 #pragma once
 
+#include "finer/model/clip_vision.h"
+#include "finer/model/config.h"
+#include "finer/model/llama.h"
+#include "finer/model/projector.h"
+
 #include <ATen/core/Tensor.h>
 
 #include <memory>
 #include <optional>
 #include <vector>
 
-#include "finer/model/clip_vision.h"
-#include "finer/model/config.h"
-#include "finer/model/llama.h"
-#include "finer/model/projector.h"
-
 namespace finer {
 
 /// What one device pass works on, on the model's device.
 struct LlavaInput {
-  at::Tensor ids_T;          // int64 [T]; image positions hold any valid id
-  at::Tensor image_slots;    // int64 [N * P], positions that image features fill; undefined without pictures
-  at::Tensor pixels;         // [N, 3, side, side]; undefined without pictures
+  at::Tensor ids_T;  // int64 [T]; image positions hold any valid id
+  at::Tensor
+      image_slots;  // int64 [N * P], positions that image features fill; undefined without pictures
+  at::Tensor pixels;  // [N, 3, side, side]; undefined without pictures
   Packing packing;
 };
 
-/// LLaVA: vision tower, projector, decoder. Source: https://arxiv.org/abs/2304.08485, https://arxiv.org/abs/2310.03744;
-/// `LlavaForConditionalGeneration`.
+/// LLaVA: vision tower, projector, decoder. Source: https://arxiv.org/abs/2304.08485,
+/// https://arxiv.org/abs/2310.03744; `LlavaForConditionalGeneration`.
 class Llava {
  public:
   /// Weights are allocated, not filled: see load.h and presets.h.

@@ -1,16 +1,16 @@
 #include "finer/model/load.h"
 
-#include <ATen/CPUGeneratorImpl.h>
-
-#include <cmath>
-#include <map>
-#include <set>
-
 #include "finer/core/error.h"
 #include "finer/core/rng.h"
 #include "finer/io/tensor_file.h"
 #include "finer/io/weight_names.h"
 #include "finer/model/hf_config.h"
+
+#include <ATen/CPUGeneratorImpl.h>
+
+#include <cmath>
+#include <map>
+#include <set>
 
 namespace finer {
 
@@ -31,7 +31,8 @@ struct Source {
 };
 
 std::vector<Source> sources(const ModelConfig& model) {
-  const std::string language = "language_model.", vision = "vision_tower.", projector = "multi_modal_projector.";
+  const std::string language = "language_model.", vision = "vision_tower.",
+                    projector = "multi_modal_projector.";
   std::vector<Source> out;
   switch (base_kind(model)) {
     case BaseKind::kFromScratch:
@@ -39,7 +40,8 @@ std::vector<Source> sources(const ModelConfig& model) {
     case BaseKind::kLlavaHf:
       out.push_back({model.llava, {language, vision, projector}});
       break;
-    case BaseKind::kLlavaOriginal:  // a tower in the LLaVA files was trained: it comes last and wins
+    case BaseKind::kLlavaOriginal:  // a tower in the LLaVA files was trained: it comes last and
+                                    // wins
       out.push_back({model.vision, {vision}});
       out.push_back({model.llava, {language, vision, projector}});
       break;
@@ -56,7 +58,8 @@ std::vector<Source> sources(const ModelConfig& model) {
 class Slots {
  public:
   explicit Slots(const Llava& model) : config_(model.config()) {
-    model.visit_weights([&](const std::string& name, const at::Tensor& slot) { slots_.emplace(name, slot); });
+    model.visit_weights(
+        [&](const std::string& name, const at::Tensor& slot) { slots_.emplace(name, slot); });
   }
 
   void fill_from(const Source& source, bool copies) {
@@ -69,18 +72,22 @@ class Slots {
         const auto slot = name && belongs(*name, source) ? slots_.find(*name) : slots_.end();
         if (slot == slots_.end()) {
           throw CheckpointError(path.string() + ": tensor \"" + published +
-                                "\" has no place in the model that the config describes" + parts_text(source));
+                                "\" has no place in the model that the config describes" +
+                                parts_text(source));
         }
         if (!seen.insert(*name).second) {
-          throw CheckpointError(path.string() + ": tensor \"" + published + "\" is the second one for " + *name);
+          throw CheckpointError(path.string() + ": tensor \"" + published +
+                                "\" is the second one for " + *name);
         }
         if (slot->second.sizes() != at::IntArrayRef(info.shape)) {
-          throw CheckpointError(path.string() + ": tensor \"" + published + "\" has shape " + shape_text(info.shape) +
-                                ", the config asks for " + shape_text(slot->second.sizes()));
+          throw CheckpointError(path.string() + ": tensor \"" + published + "\" has shape " +
+                                shape_text(info.shape) + ", the config asks for " +
+                                shape_text(slot->second.sizes()));
         }
         if (!at::isFloatingType(info.dtype)) {
           throw CheckpointError(path.string() + ": tensor \"" + published + "\" holds " +
-                                std::string(c10::toString(info.dtype)) + ", expected a floating-point type");
+                                std::string(c10::toString(info.dtype)) +
+                                ", expected a floating-point type");
         }
         if (copies) slot->second.copy_(file->read(published));
         filled_.insert(*name);
@@ -99,7 +106,8 @@ class Slots {
     std::string list;
     size_t count = 0;
     for (const auto& [name, slot] : slots_) {
-      if (filled_.count(name) || (!except_part.empty() && name.rfind(except_part, 0) == 0)) continue;
+      if (filled_.count(name) || (!except_part.empty() && name.rfind(except_part, 0) == 0))
+        continue;
       if (++count <= 3) list += (list.empty() ? "" : ", ") + name;
     }
     if (count == 0) return;
@@ -140,10 +148,12 @@ class Slots {
 };
 
 bool ends_with(const std::string& text, const std::string& suffix) {
-  return text.size() >= suffix.size() && text.compare(text.size() - suffix.size(), suffix.size(), suffix) == 0;
+  return text.size() >= suffix.size() &&
+         text.compare(text.size() - suffix.size(), suffix.size(), suffix) == 0;
 }
 
-void init_slot(const std::string& name, const at::Tensor& slot, const LlavaConfig& config, uint64_t seed) {
+void init_slot(const std::string& name, const at::Tensor& slot, const LlavaConfig& config,
+               uint64_t seed) {
   auto generator = at::make_generator<at::CPUGeneratorImpl>(mix_seed(seed, hash_bytes(name)));
   auto value = at::empty(slot.sizes(), at::kFloat);
   const bool is_projector = name.rfind("multi_modal_projector.", 0) == 0;
@@ -155,20 +165,25 @@ void init_slot(const std::string& name, const at::Tensor& slot, const LlavaConfi
     value.uniform_(-bound, bound, generator);
   } else if (slot.dim() == 1 && name.find("embedding") == std::string::npos) {
     value.fill_(ends_with(name, ".bias") ? 0.0 : 1.0);
-  } else if (name.find("embed") != std::string::npos && name.find("patch_embedding") == std::string::npos) {
+  } else if (name.find("embed") != std::string::npos &&
+             name.find("patch_embedding") == std::string::npos) {
     value.normal_(0.0, 0.02, generator);
   } else {
     const double in = static_cast<double>(slot.numel() / slot.size(0));
-    const bool writes_residual = ends_with(name, "o_proj.weight") || ends_with(name, "down_proj.weight") ||
-                                 ends_with(name, "out_proj.weight") || ends_with(name, "fc2.weight");
+    const bool writes_residual =
+        ends_with(name, "o_proj.weight") || ends_with(name, "down_proj.weight") ||
+        ends_with(name, "out_proj.weight") || ends_with(name, "fc2.weight");
     const bool is_vision = name.rfind("vision_tower.", 0) == 0;
-    const auto layers = static_cast<double>(is_vision ? config.vision.num_layers : config.language.num_layers);
-    value.normal_(0.0, (writes_residual ? 1.0 / std::sqrt(2.0 * layers) : 1.0) / std::sqrt(in), generator);
+    const auto layers =
+        static_cast<double>(is_vision ? config.vision.num_layers : config.language.num_layers);
+    value.normal_(0.0, (writes_residual ? 1.0 / std::sqrt(2.0 * layers) : 1.0) / std::sqrt(in),
+                  generator);
   }
   slot.copy_(value);
 }
 
-std::unique_ptr<Llava> build(const ModelConfig& model, at::Device device, bool copies, uint64_t seed) {
+std::unique_ptr<Llava> build(const ModelConfig& model, at::Device device, bool copies,
+                             uint64_t seed) {
   const auto config = read_model_config(model);
   auto options = at::TensorOptions().dtype(dtype_from_name(model.dtype)).device(device);
   auto llava = std::make_unique<Llava>(config, options);
@@ -191,7 +206,8 @@ std::unique_ptr<Llava> build(const ModelConfig& model, at::Device device, bool c
     }
   }
   if (!draws_all) {
-    slots.fail_if_missing(model.llava.empty() ? model.language : model.llava, draws_projector ? projector : "");
+    slots.fail_if_missing(model.llava.empty() ? model.language : model.llava,
+                          draws_projector ? projector : "");
   } else if (slots.lacks_part(projector)) {
     throw CheckpointError(model.projector + ": does not hold every weight of the projector");
   }
@@ -204,7 +220,9 @@ std::unique_ptr<Llava> load_llava(const ModelConfig& model, at::Device device, u
   return build(model, device, true, seed);
 }
 
-std::unique_ptr<Llava> plan_llava(const ModelConfig& model) { return build(model, at::kMeta, false, 0); }
+std::unique_ptr<Llava> plan_llava(const ModelConfig& model) {
+  return build(model, at::kMeta, false, 0);
+}
 
 void init_weights(Llava& model, uint64_t seed) {
   model.visit_weights([&](const std::string& name, const at::Tensor& slot) {

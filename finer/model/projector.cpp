@@ -2,12 +2,16 @@
 
 namespace finer {
 
-Projector::Projector(const ProjectorConfig& config, int64_t in, int64_t out, at::TensorOptions options) {
-  const int num_layers = config.kind == "linear" ? 1 : std::stoi(config.kind.substr(3));  // mlpNx_gelu, checked when read
+Projector::Projector(const ProjectorConfig& config, int64_t in, int64_t out,
+                     at::TensorOptions options) {
+  const int num_layers = config.kind == "linear"
+                             ? 1
+                             : std::stoi(config.kind.substr(3));  // mlpNx_gelu, checked when read
   layers_.reserve(static_cast<size_t>(num_layers));
   for (int i = 0; i < num_layers; ++i) {
     const auto path = "multi_modal_projector.linear_" + std::to_string(i + 1);
-    layers_.emplace_back(std::vector<Linear::Part>{{path, out}}, i == 0 ? in : out, config.bias, options);
+    layers_.emplace_back(std::vector<Linear::Part>{{path, out}}, i == 0 ? in : out, config.bias,
+                         options);
   }
 }
 

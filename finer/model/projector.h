@@ -1,11 +1,11 @@
 #pragma once
 
+#include "finer/model/config.h"
+#include "finer/nn/linear.h"
+
 #include <ATen/core/Tensor.h>
 
 #include <vector>
-
-#include "finer/model/config.h"
-#include "finer/nn/linear.h"
 
 namespace finer {
 

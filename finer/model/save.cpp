@@ -1,15 +1,16 @@
 #include "finer/model/save.h"
 
-#include <algorithm>
-#include <fstream>
-#include <map>
-#include <nlohmann/json.hpp>
-
 #include "finer/core/atomic_file.h"
 #include "finer/core/rng.h"
 #include "finer/io/tensor_file.h"
 #include "finer/model/hf_config.h"
 #include "finer/model/load.h"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <fstream>
+#include <map>
 
 namespace finer {
 
@@ -19,12 +20,15 @@ namespace fs = std::filesystem;
 using Json = nlohmann::json;
 
 std::string published_name(const std::string& canonical, bool has_vision) {
-  const std::string language = "language_model.", vision = "vision_tower.", head = "language_model.lm_head.";
-  if (canonical.rfind(head, 0) == 0) return has_vision ? canonical : canonical.substr(language.size());
+  const std::string language = "language_model.", vision = "vision_tower.",
+                    head = "language_model.lm_head.";
+  if (canonical.rfind(head, 0) == 0)
+    return has_vision ? canonical : canonical.substr(language.size());
   if (canonical.rfind(language, 0) == 0) {
     return (has_vision ? language : std::string()) + "model." + canonical.substr(language.size());
   }
-  if (canonical.rfind(vision, 0) == 0) return "vision_tower.vision_model." + canonical.substr(vision.size());
+  if (canonical.rfind(vision, 0) == 0)
+    return "vision_tower.vision_model." + canonical.substr(vision.size());
   return canonical;
 }
 
@@ -44,7 +48,8 @@ Json language_json(const LanguageConfig& c, const std::string& dtype) {
                {"hidden_act", "silu"},
                {"tie_word_embeddings", c.tie_embeddings},
                {"torch_dtype", dtype}};
-  if (c.rope_scaling == "linear") json["rope_scaling"] = {{"rope_type", "linear"}, {"factor", c.rope_factor}};
+  if (c.rope_scaling == "linear")
+    json["rope_scaling"] = {{"rope_type", "linear"}, {"factor", c.rope_factor}};
   if (c.rope_scaling == "llama3") {
     json["rope_scaling"] = {{"rope_type", "llama3"},
                             {"factor", c.rope_factor},
@@ -86,7 +91,8 @@ Json llava_json(const LlavaConfig& c, int64_t built_layers, const std::string& d
 void copy_if_there(const fs::path& from, const fs::path& to) {
   if (!fs::is_regular_file(from)) return;
   std::ifstream stream(from, std::ios::binary);
-  const std::string bytes((std::istreambuf_iterator<char>(stream)), std::istreambuf_iterator<char>());
+  const std::string bytes((std::istreambuf_iterator<char>(stream)),
+                          std::istreambuf_iterator<char>());
   atomic_write(to, bytes);
 }
 
@@ -102,8 +108,10 @@ void save_model(const Llava& model, const ModelConfig& source, const fs::path& d
   });
   if (config.has_vision) {  // the class asks for it, and nothing uses it
     const auto options = at::TensorOptions().dtype(dtype);
-    tensors["vision_tower.vision_model.post_layernorm.weight"] = at::ones({config.vision.width}, options);
-    tensors["vision_tower.vision_model.post_layernorm.bias"] = at::zeros({config.vision.width}, options);
+    tensors["vision_tower.vision_model.post_layernorm.weight"] =
+        at::ones({config.vision.width}, options);
+    tensors["vision_tower.vision_model.post_layernorm.bias"] =
+        at::zeros({config.vision.width}, options);
   }
   save_safetensors(dir / "model.safetensors", tensors, {{"format", "pt"}});
   const auto json = config.has_vision ? llava_json(config, model.num_vision_layers(), source.dtype)
@@ -143,7 +151,8 @@ uint64_t base_hash(const ModelConfig& source, uint64_t seed) {
     add(piece);
   }
   if (source.use_from_scratch) {
-    add(llava_json(source.from_scratch, source.from_scratch.vision.num_layers, source.dtype).dump() +
+    add(llava_json(source.from_scratch, source.from_scratch.vision.num_layers, source.dtype)
+            .dump() +
         std::to_string(seed));
   }
   return hash;

@@ -1,22 +1,22 @@
 #pragma once
 
-#include <filesystem>
-
 #include "finer/model/llava.h"
+
+#include <filesystem>
 
 namespace finer {
 
 /// Writes the model as a llava-hf directory (a text-only one as a LLaMA directory): `config.json`,
-/// `model.safetensors` in the names that every transformers from 4.36 on reads, in the dtype of `model.dtype`;
-/// tokenizer and picture settings are copied from the base. Adapters are not merged.
+/// `model.safetensors` in the names that every transformers from 4.36 on reads, in the dtype of
+/// `model.dtype`; tokenizer and picture settings are copied from the base. Adapters are not merged.
 ///
 /// The vision tower is written as far as it is built: layers behind the features do not exist, so
-/// `num_hidden_layers` shrinks and `vision_feature_layer` is -1. A projector that llava-hf cannot say (not mlp2x) is
-/// named by the key `finer_projector`, which finer reads back.
+/// `num_hidden_layers` shrinks and `vision_feature_layer` is -1. A projector that llava-hf cannot
+/// say (not mlp2x) is named by the key `finer_projector`, which finer reads back.
 void save_model(const Llava& model, const ModelConfig& source, const std::filesystem::path& dir);
 
-/// Hash that tells one base from another: names, sizes, and first and last MiB of its files (not every byte: a base
-/// may be 100 GB). "from_scratch" models hash their settings and the seed.
+/// Hash that tells one base from another: names, sizes, and first and last MiB of its files (not
+/// every byte: a base may be 100 GB). "from_scratch" models hash their settings and the seed.
 uint64_t base_hash(const ModelConfig& source, uint64_t seed);
 
 }  // namespace finer

@@ -1,5 +1,8 @@
 #include "finer/nn/attention.h"
 
+#include "finer/core/error.h"
+#include "finer/nn/rope.h"
+
 #include <ATen/ops/_flash_attention_backward.h>
 #include <ATen/ops/_flash_attention_forward.h>
 #include <ATen/ops/_scaled_dot_product_flash_attention_for_cpu.h>
@@ -10,9 +13,6 @@
 #include <cmath>
 #include <limits>
 
-#include "finer/core/error.h"
-#include "finer/nn/rope.h"
-
 namespace finer {
 
 namespace {
@@ -21,10 +21,10 @@ using torch::autograd::AutogradContext;
 using torch::autograd::Function;
 using torch::autograd::variable_list;
 
-// Heads `first`.. of one sequence's rows as the CPU kernel wants them, with the groups as its batch:
-// [K, H / K or 1, L, C], a view.
-at::Tensor grouped(const at::Tensor& rows_TX, int64_t begin, int64_t length, int64_t first_head, int64_t groups,
-                   int64_t heads_a_group, int64_t C) {
+// Heads `first`.. of one sequence's rows as the CPU kernel wants them, with the groups as its
+// batch: [K, H / K or 1, L, C], a view.
+at::Tensor grouped(const at::Tensor& rows_TX, int64_t begin, int64_t length, int64_t first_head,
+                   int64_t groups, int64_t heads_a_group, int64_t C) {
   const int64_t row = rows_TX.stride(0);
   return rows_TX.as_strided({groups, heads_a_group, length, C}, {heads_a_group * C, C, row, 1},
                             rows_TX.storage_offset() + begin * row + first_head * C);
@@ -32,8 +32,8 @@ at::Tensor grouped(const at::Tensor& rows_TX, int64_t begin, int64_t length, int
 
 struct CpuAttendFunction : public Function<CpuAttendFunction> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& qkv_TX, const at::Tensor& cos,
-                            const at::Tensor& sin, const std::vector<int64_t>& bounds, int64_t H, int64_t K,
-                            int64_t C) {
+                            const at::Tensor& sin, const std::vector<int64_t>& bounds, int64_t H,
+                            int64_t K, int64_t C) {
     rotate_heads_(qkv_TX, H + K, cos, sin, +1);
     const int64_t G = H / K;
     auto out_TX = at::empty({qkv_TX.size(0), H * C}, qkv_TX.options());
@@ -85,15 +85,15 @@ struct CpuAttendFunction : public Function<CpuAttendFunction> {
 
 struct FlashAttendFunction : public Function<FlashAttendFunction> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& qkv_TX, const at::Tensor& cos,
-                            const at::Tensor& sin, const at::Tensor& bounds, int64_t max_length, int64_t H,
-                            int64_t K, int64_t C) {
+                            const at::Tensor& sin, const at::Tensor& bounds, int64_t max_length,
+                            int64_t H, int64_t K, int64_t C) {
     rotate_heads_(qkv_TX, H + K, cos, sin, +1);
     const int64_t T = qkv_TX.size(0);
     const auto q = qkv_TX.narrow(1, 0, H * C).view({T, H, C});
     const auto k = qkv_TX.narrow(1, H * C, K * C).view({T, K, C});
     const auto v = qkv_TX.narrow(1, (H + K) * C, K * C).view({T, K, C});
-    auto [out, lse, rng_state, unused, mask] =
-        at::_flash_attention_forward(q, k, v, bounds, bounds, max_length, max_length, 0.0, true, false);
+    auto [out, lse, rng_state, unused, mask] = at::_flash_attention_forward(
+        q, k, v, bounds, bounds, max_length, max_length, 0.0, true, false);
     ctx->save_for_backward({qkv_TX, out, lse, rng_state, unused, bounds, cos, sin});
     ctx->saved_data["max_length"] = max_length;
     ctx->saved_data["H"] = H;
@@ -105,13 +105,14 @@ struct FlashAttendFunction : public Function<FlashAttendFunction> {
     const auto saved = ctx->get_saved_variables();
     const auto &qkv_TX = saved[0], &out = saved[1];
     const int64_t H = ctx->saved_data["H"].toInt(), K = ctx->saved_data["K"].toInt();
-    const int64_t T = qkv_TX.size(0), C = out.size(2), max_length = ctx->saved_data["max_length"].toInt();
+    const int64_t T = qkv_TX.size(0), C = out.size(2),
+                  max_length = ctx->saved_data["max_length"].toInt();
     const auto q = qkv_TX.narrow(1, 0, H * C).view({T, H, C});
     const auto k = qkv_TX.narrow(1, H * C, K * C).view({T, K, C});
     const auto v = qkv_TX.narrow(1, (H + K) * C, K * C).view({T, K, C});
-    auto [dq, dk, dv] = at::_flash_attention_backward(grads[0].contiguous().view({T, H, C}), q, k, v, out, saved[2],
-                                                      saved[5], saved[5], max_length, max_length, 0.0, true, saved[3],
-                                                      saved[4]);
+    auto [dq, dk, dv] = at::_flash_attention_backward(
+        grads[0].contiguous().view({T, H, C}), q, k, v, out, saved[2], saved[5], saved[5],
+        max_length, max_length, 0.0, true, saved[3], saved[4]);
     auto dqkv_TX = at::cat({dq.reshape({T, -1}), dk.reshape({T, -1}), dv.reshape({T, -1})}, 1);
     rotate_heads_(dqkv_TX, H + K, saved[6], saved[7], -1);
     variable_list result(8);
@@ -127,23 +128,28 @@ at::Tensor attend_packed(const at::Tensor& qkv_TX, const RopeRows& rope, const P
   const int64_t H = config.num_heads, K = config.num_kv_heads, C = config.head_size;
   FINER_CHECK(qkv_TX.size(1) == (H + 2 * K) * C, "qkv holds H + 2K heads");
   const bool is_half = qkv_TX.scalar_type() == at::kHalf || qkv_TX.scalar_type() == at::kBFloat16;
-  if (qkv_TX.is_cpu()) return CpuAttendFunction::apply(qkv_TX, rope.cos, rope.sin, packing.bounds, H, K, C);
+  if (qkv_TX.is_cpu())
+    return CpuAttendFunction::apply(qkv_TX, rope.cos, rope.sin, packing.bounds, H, K, C);
   if (is_half && C % 8 == 0 && C <= 256) {
-    // At least 2: for a longest sequence of 1 the kernel takes a path of its own, meant for generation.
+    // At least 2: for a longest sequence of 1 the kernel takes a path of its own, meant for
+    // generation.
     const int64_t max_length = std::max<int64_t>(2, packing.max_length);
-    return FlashAttendFunction::apply(qkv_TX, rope.cos, rope.sin, packing.bounds_device, max_length, H, K, C);
+    return FlashAttendFunction::apply(qkv_TX, rope.cos, rope.sin, packing.bounds_device, max_length,
+                                      H, K, C);
   }
   return attend_plain(qkv_TX, rope, packing, config);
 }
 
 at::Tensor attend_plain(const at::Tensor& qkv_TX, const RopeRows& rope, const Packing& packing,
                         const AttentionConfig& config) {
-  const int64_t H = config.num_heads, K = config.num_kv_heads, C = config.head_size, T = qkv_TX.size(0);
+  const int64_t H = config.num_heads, K = config.num_kv_heads, C = config.head_size,
+                T = qkv_TX.size(0);
   const auto parts = qkv_TX.view({T, -1, C}).split_with_sizes({H, K, K}, 1);
   const auto q_THC = rotate_plain(parts[0], rope.cos, rope.sin);
   const auto k_TKC = rotate_plain(parts[1], rope.cos, rope.sin);
   std::vector<int64_t> lengths;
-  for (size_t s = 0; s + 1 < packing.bounds.size(); ++s) lengths.push_back(packing.bounds[s + 1] - packing.bounds[s]);
+  for (size_t s = 0; s + 1 < packing.bounds.size(); ++s)
+    lengths.push_back(packing.bounds[s + 1] - packing.bounds[s]);
   const auto qs = q_THC.split_with_sizes(lengths), ks = k_TKC.split_with_sizes(lengths),
              vs = parts[2].split_with_sizes(lengths);
   std::vector<at::Tensor> outs;
@@ -153,17 +159,20 @@ at::Tensor attend_plain(const at::Tensor& qkv_TX, const RopeRows& rope, const Pa
     auto scores = at::matmul(q, k.transpose(1, 2)).div(std::sqrt(static_cast<double>(C)));
     const auto hidden = at::ones({lengths[s], lengths[s]}, q.options().dtype(at::kBool)).triu(1);
     scores = scores.masked_fill(hidden, -std::numeric_limits<double>::infinity());
-    outs.push_back(at::matmul(scores.softmax(-1, at::kFloat).to(v.scalar_type()), v).transpose(0, 1));
+    outs.push_back(
+        at::matmul(scores.softmax(-1, at::kFloat).to(v.scalar_type()), v).transpose(0, 1));
   }
   return at::cat(outs).reshape({T, H * C});
 }
 
-Attention::Attention(const std::string& path, const AttentionConfig& config, at::TensorOptions options)
+Attention::Attention(const std::string& path, const AttentionConfig& config,
+                     at::TensorOptions options)
     : qkv_proj({{path + ".q_proj", config.num_heads * config.head_size},
                 {path + ".k_proj", config.num_kv_heads * config.head_size},
                 {path + ".v_proj", config.num_kv_heads * config.head_size}},
                config.width, false, options),
-      o_proj({{path + ".o_proj", config.width}}, config.num_heads * config.head_size, false, options),
+      o_proj({{path + ".o_proj", config.width}}, config.num_heads * config.head_size, false,
+             options),
       config_(config) {}
 
 at::Tensor Attention::forward(const at::Tensor& x_TD, const RopeRows& rope, const Packing& packing,

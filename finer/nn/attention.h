@@ -1,12 +1,12 @@
 #pragma once
 
+#include "finer/nn/linear.h"
+#include "finer/nn/packing.h"
+
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
 #include <string>
-
-#include "finer/nn/linear.h"
-#include "finer/nn/packing.h"
 
 namespace finer {
 
@@ -24,13 +24,15 @@ struct RopeRows {
 
 /// Causal attention of packed sequences: rotary positions, then block-diagonal attention.
 ///
-/// qkv_TX   [T, (H + 2K) * C], queries, keys and values of each token; rotated IN PLACE: its producer must not
+/// qkv_TX   [T, (H + 2K) * C], queries, keys and values of each token; rotated IN PLACE: its
+/// producer must not
 ///          have kept it
 /// returns  [T, H * C]
 ///
-/// CPU: one fused call a sequence. CUDA, 16-bit, C a multiple of 8 up to 256: the variable-length flash
-/// kernel, which wants a card of compute capability 8.0. Everything else on CUDA: attend_plain.
-/// Source: https://arxiv.org/abs/2205.14135; grouped queries: https://arxiv.org/abs/2305.13245.
+/// CPU: one fused call a sequence. CUDA, 16-bit, C a multiple of 8 up to 256: the variable-length
+/// flash kernel, which wants a card of compute capability 8.0. Everything else on CUDA:
+/// attend_plain. Source: https://arxiv.org/abs/2205.14135; grouped queries:
+/// https://arxiv.org/abs/2305.13245.
 at::Tensor attend_packed(const at::Tensor& qkv_TX, const RopeRows& rope, const Packing& packing,
                          const AttentionConfig& config);
 
@@ -38,7 +40,8 @@ at::Tensor attend_packed(const at::Tensor& qkv_TX, const RopeRows& rope, const P
 at::Tensor attend_plain(const at::Tensor& qkv_TX, const RopeRows& rope, const Packing& packing,
                         const AttentionConfig& config);
 
-/// Causal self-attention block of a decoder layer: q/k/v projection, attend_packed, output projection.
+/// Causal self-attention block of a decoder layer: q/k/v projection, attend_packed, output
+/// projection.
 class Attention {
  public:
   Attention() = default;

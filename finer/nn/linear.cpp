@@ -1,13 +1,13 @@
 #include "finer/nn/linear.h"
 
+#include "finer/core/error.h"
+#include "finer/core/rng.h"
+
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/TensorOperators.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <atomic>
-
-#include "finer/core/error.h"
-#include "finer/core/rng.h"
 
 namespace finer {
 
@@ -19,7 +19,8 @@ using torch::autograd::variable_list;
 
 std::atomic<uint64_t> g_dropout_seed{0};
 
-// 1 / keep where kept, 0 elsewhere, in dtype of x. Each kind of device draws with its own generator.
+// 1 / keep where kept, 0 elsewhere, in dtype of x. Each kind of device draws with its own
+// generator.
 at::Tensor dropout_mask(const at::Tensor& x, const Adapter& adapter, uint64_t seed) {
   auto generator = at::make_generator<at::CPUGeneratorImpl>(mix_seed(seed, hash_bytes(adapter.id)));
   const double keep = 1.0 - adapter.dropout;
@@ -31,14 +32,17 @@ at::Tensor dropout_mask(const at::Tensor& x, const Adapter& adapter, uint64_t se
 
 // y = x W^T + bias, and for each adapted part: y_part += scale * (mask(x) A^T) B^T.
 //
-// Inputs in the order of the gradients: x [T, in], weight, bias?, A?, B of each adapted part (up to three).
-// Saved: x and u = mask(x) A^T [T, sum of R]; the mask is drawn again in the backward pass.
+// Inputs in the order of the gradients: x [T, in], weight, bias?, A?, B of each adapted part (up to
+// three). Saved: x and u = mask(x) A^T [T, sum of R]; the mask is drawn again in the backward pass.
 class LinearFunction : public Function<LinearFunction> {
  public:
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& weight,
-                            const std::optional<at::Tensor>& bias_or_none, const std::optional<at::Tensor>& A_or_none,
-                            const std::optional<at::Tensor>& B0_or_none, const std::optional<at::Tensor>& B1_or_none,
-                            const std::optional<at::Tensor>& B2_or_none, const Linear* layer, uint64_t seed) {
+                            const std::optional<at::Tensor>& bias_or_none,
+                            const std::optional<at::Tensor>& A_or_none,
+                            const std::optional<at::Tensor>& B0_or_none,
+                            const std::optional<at::Tensor>& B1_or_none,
+                            const std::optional<at::Tensor>& B2_or_none, const Linear* layer,
+                            uint64_t seed) {
     const auto bias = bias_or_none.value_or(at::Tensor()), A = A_or_none.value_or(at::Tensor());
     const auto B0 = B0_or_none.value_or(at::Tensor()), B1 = B1_or_none.value_or(at::Tensor()),
                B2 = B2_or_none.value_or(at::Tensor());
@@ -60,7 +64,8 @@ class LinearFunction : public Function<LinearFunction> {
         row += part.rank;
       }
     }
-    ctx->save_for_backward({adapter || weight.requires_grad() ? x : at::Tensor(), weight, A, B0, B1, B2, u});
+    ctx->save_for_backward(
+        {adapter || weight.requires_grad() ? x : at::Tensor(), weight, A, B0, B1, B2, u});
     ctx->saved_data["layer"] = static_cast<int64_t>(reinterpret_cast<intptr_t>(layer));
     ctx->saved_data["seed"] = static_cast<int64_t>(seed);
     ctx->saved_data["has_bias"] = bias.defined();
@@ -70,7 +75,8 @@ class LinearFunction : public Function<LinearFunction> {
   static variable_list backward(AutogradContext* ctx, variable_list grads) {
     const auto saved = ctx->get_saved_variables();
     const auto &x = saved[0], &weight = saved[1], &A = saved[2], &u = saved[6];
-    const auto* layer = reinterpret_cast<const Linear*>(static_cast<intptr_t>(ctx->saved_data["layer"].toInt()));
+    const auto* layer =
+        reinterpret_cast<const Linear*>(static_cast<intptr_t>(ctx->saved_data["layer"].toInt()));
     const auto seed = static_cast<uint64_t>(ctx->saved_data["seed"].toInt());
     const auto dy = grads[0].contiguous();
     const auto dtype = dy.scalar_type();
@@ -89,11 +95,13 @@ class LinearFunction : public Function<LinearFunction> {
     int64_t row = 0;
     for (size_t i = 0; i < adapter->parts.size(); ++i) {
       const auto& part = adapter->parts[i];
-      const auto dy_part = dy.narrow(1, layer->part_offset(part.part), layer->parts()[part.part].out);
+      const auto dy_part =
+          dy.narrow(1, layer->part_offset(part.part), layer->parts()[part.part].out);
       auto du_part = du.narrow(1, row, part.rank);
       const auto scaled_B = saved[3 + i].to(dtype) * part.scale;
       at::mm_out(du_part, dy_part, scaled_B);
-      out[4 + i] = at::mm(u.narrow(1, row, part.rank).t(), dy_part).t().mul(part.scale).to(at::kFloat);
+      out[4 + i] =
+          at::mm(u.narrow(1, row, part.rank).t(), dy_part).t().mul(part.scale).to(at::kFloat);
       row += part.rank;
     }
     const bool drops = adapter->dropout > 0 && seed != 0;
@@ -117,7 +125,8 @@ uint64_t DropoutSeed::current() { return g_dropout_seed.load(); }
 DropoutSeed::DropoutSeed(uint64_t seed) : before_(g_dropout_seed.exchange(seed)) {}
 DropoutSeed::~DropoutSeed() { g_dropout_seed = before_; }
 
-Linear::Linear(std::vector<Part> parts, int64_t in, bool bias, at::TensorOptions options) : parts_(std::move(parts)) {
+Linear::Linear(std::vector<Part> parts, int64_t in, bool bias, at::TensorOptions options)
+    : parts_(std::move(parts)) {
   offsets_ = {0};
   for (const auto& part : parts_) offsets_.push_back(offsets_.back() + part.out);
   FINER_CHECK(parts_.size() >= 1 && parts_.size() <= 3, "a Linear has one to three parts");
@@ -125,12 +134,15 @@ Linear::Linear(std::vector<Part> parts, int64_t in, bool bias, at::TensorOptions
   if (bias) bias_ = at::empty({offsets_.back()}, options);
 }
 
-at::Tensor Linear::part_weight(size_t part) const { return weight_.narrow(0, offsets_[part], parts_[part].out); }
+at::Tensor Linear::part_weight(size_t part) const {
+  return weight_.narrow(0, offsets_[part], parts_[part].out);
+}
 
 void Linear::visit_weights(const WeightVisitor& visit) const {
   for (size_t i = 0; i < parts_.size(); ++i) {
     visit(parts_[i].path + ".weight", part_weight(i));
-    if (bias_.defined()) visit(parts_[i].path + ".bias", bias_.narrow(0, offsets_[i], parts_[i].out));
+    if (bias_.defined())
+      visit(parts_[i].path + ".bias", bias_.narrow(0, offsets_[i], parts_[i].out));
   }
 }
 
@@ -141,8 +153,11 @@ at::Tensor Linear::forward(const at::Tensor& x) const {
     for (size_t i = 0; i < adapter_->parts.size(); ++i) B[i] = adapter_->parts[i].B;
   }
   // apply() takes no undefined tensor, only an empty optional
-  const auto given = [](const at::Tensor& t) { return t.defined() ? std::optional<at::Tensor>(t) : std::nullopt; };
-  auto y = LinearFunction::apply(rows, weight_, given(bias_), given(adapter_ ? adapter_->A : at::Tensor()), given(B[0]),
+  const auto given = [](const at::Tensor& t) {
+    return t.defined() ? std::optional<at::Tensor>(t) : std::nullopt;
+  };
+  auto y = LinearFunction::apply(rows, weight_, given(bias_),
+                                 given(adapter_ ? adapter_->A : at::Tensor()), given(B[0]),
                                  given(B[1]), given(B[2]), this, DropoutSeed::current());
   if (x.dim() == 2) return y;
   auto shape = x.sizes().vec();

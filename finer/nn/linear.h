@@ -1,5 +1,7 @@
 #pragma once
 
+#include "finer/nn/weights.h"
+
 #include <ATen/core/Generator.h>
 #include <ATen/core/Tensor.h>
 
@@ -8,28 +10,27 @@
 #include <string>
 #include <vector>
 
-#include "finer/nn/weights.h"
-
 namespace finer {
 
 /// Low-rank update of one part of a Linear: y_part += scale * (x A^T) B^T.
 struct AdapterPart {
-  size_t part = 0;        // which part of the Linear
-  int64_t rank = 0;       // R
-  double scale = 1.0;     // alpha / R, or alpha / sqrt(R)
-  at::Tensor B;           // [out, R], float32 leaf
+  size_t part = 0;     // which part of the Linear
+  int64_t rank = 0;    // R
+  double scale = 1.0;  // alpha / R, or alpha / sqrt(R)
+  at::Tensor B;        // [out, R], float32 leaf
 };
 
 /// What lora/ puts into a Linear's adapter slot.
 struct Adapter {
-  at::Tensor A;                     // [sum of R, in], float32 leaf: the A matrices of all parts, in their order
-  std::vector<AdapterPart> parts;   // ascending by part
-  double dropout = 0.0;             // on the adapter's input, one mask for all parts of the Linear
-  std::string id;                   // tells this Linear's dropout masks from the others'
+  at::Tensor A;  // [sum of R, in], float32 leaf: the A matrices of all parts, in their order
+  std::vector<AdapterPart> parts;  // ascending by part
+  double dropout = 0.0;            // on the adapter's input, one mask for all parts of the Linear
+  std::string id;                  // tells this Linear's dropout masks from the others'
 };
 
-/// Draws of the dropout masks of one device pass: masks are a pure function of (seed, Linear), so that a layer
-/// that is computed again in the backward pass sees the same mask. seed 0: no dropout (evaluation).
+/// Draws of the dropout masks of one device pass: masks are a pure function of (seed, Linear), so
+/// that a layer that is computed again in the backward pass sees the same mask. seed 0: no dropout
+/// (evaluation).
 struct DropoutSeed {
   static uint64_t current();
   /// Sets the seed for the lifetime of the object, then puts the one before back.
@@ -44,14 +45,14 @@ struct DropoutSeed {
 
 /// Linear layer(s) over one input: a weight store plus an adapter slot.
 ///
-/// Projections that share their input (q/k/v, gate/up) are parts of one Linear: one product for the base weights,
-/// one for the A matrices. The backward pass makes no gradient for a frozen base weight and saves only what the
-/// adapter needs.
+/// Projections that share their input (q/k/v, gate/up) are parts of one Linear: one product for the
+/// base weights, one for the A matrices. The backward pass makes no gradient for a frozen base
+/// weight and saves only what the adapter needs.
 class Linear {
  public:
   struct Part {
-    std::string path;      // canonical path of the layer, "language_model.layers.0.self_attn.q_proj"
-    int64_t out = 0;       // rows of its weight
+    std::string path;  // canonical path of the layer, "language_model.layers.0.self_attn.q_proj"
+    int64_t out = 0;   // rows of its weight
   };
 
   Linear() = default;

@@ -1,10 +1,10 @@
 #pragma once
 
+#include "finer/nn/linear.h"
+
 #include <ATen/core/Tensor.h>
 
 #include <string>
-
-#include "finer/nn/linear.h"
 
 namespace finer {
 
@@ -19,8 +19,8 @@ class GatedMlp {
   Linear down_proj;
 };
 
-/// silu(gate) * up of rows [T, 2F] that hold gate then up; returns [T, F]. Keeps only its input for the
-/// backward pass.
+/// silu(gate) * up of rows [T, 2F] that hold gate then up; returns [T, F]. Keeps only its input for
+/// the backward pass.
 at::Tensor swiglu(const at::Tensor& gate_up_TX);
 /// The same by plain ATen operators (the oracle).
 at::Tensor swiglu_plain(const at::Tensor& gate_up_TX);

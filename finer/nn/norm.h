@@ -1,17 +1,17 @@
 #pragma once
 
+#include "finer/nn/weights.h"
+
 #include <ATen/core/Tensor.h>
 
 #include <string>
-
-#include "finer/nn/weights.h"
 
 namespace finer {
 
 /// Root-mean-square norm over the last axis, computed in float32.
 ///
-/// x [T, D]; returns [T, D] in the dtype of x, rounded before the product with the weight as transformers does.
-/// Source: https://arxiv.org/abs/1910.07467; `LlamaRMSNorm`.
+/// x [T, D]; returns [T, D] in the dtype of x, rounded before the product with the weight as
+/// transformers does. Source: https://arxiv.org/abs/1910.07467; `LlamaRMSNorm`.
 class RmsNorm {
  public:
   RmsNorm() = default;
@@ -26,8 +26,8 @@ class RmsNorm {
   at::Tensor weight_;
 };
 
-/// The plain composition of ATen operators that RmsNorm must equal: the oracle of its tests, and what runs where
-/// there is no fused form.
+/// The plain composition of ATen operators that RmsNorm must equal: the oracle of its tests, and
+/// what runs where there is no fused form.
 at::Tensor rms_norm_plain(const at::Tensor& x_TD, const at::Tensor& weight, double eps);
 
 /// Layer norm with weight and bias (CLIP).

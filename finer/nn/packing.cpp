@@ -1,13 +1,14 @@
 #include "finer/nn/packing.h"
 
-#include <algorithm>
-
 #include "finer/core/error.h"
+
+#include <algorithm>
 
 namespace finer {
 
 Packing Packing::from_bounds(std::vector<int64_t> bounds, at::Device device) {
-  FINER_CHECK(bounds.size() >= 2 && bounds.front() == 0, "a packing has at least one sequence, from 0");
+  FINER_CHECK(bounds.size() >= 2 && bounds.front() == 0,
+              "a packing has at least one sequence, from 0");
   Packing packing;
   const int64_t T = bounds.back();
   auto positions = at::empty({T}, at::kLong);

@@ -7,8 +7,8 @@
 
 namespace finer {
 
-/// Called with the canonical name of a base weight and the tensor (often a view of a fused one) that holds it.
-/// docs/architecture.md lists the names.
+/// Called with the canonical name of a base weight and the tensor (often a view of a fused one)
+/// that holds it. docs/architecture.md lists the names.
 using WeightVisitor = std::function<void(const std::string& name, const at::Tensor& slot)>;
 
 }  // namespace finer

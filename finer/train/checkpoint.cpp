@@ -1,15 +1,16 @@
 #include "finer/train/checkpoint.h"
 
-#include <algorithm>
-#include <fstream>
-#include <nlohmann/json.hpp>
-
 #include "finer/core/atomic_file.h"
 #include "finer/core/build_info.h"
 #include "finer/core/error.h"
 #include "finer/io/tensor_file.h"
 #include "lora/attach.h"
 #include "lora/peft_io.h"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <fstream>
 
 namespace finer {
 
@@ -25,7 +26,8 @@ std::vector<std::pair<int64_t, fs::path>> complete_checkpoints(const fs::path& r
   if (!fs::is_directory(folder)) return out;
   for (const auto& entry : fs::directory_iterator(folder)) {
     const auto name = entry.path().filename().string();
-    if (name.rfind("step-", 0) != 0 || name.size() > 20 || !fs::exists(entry.path() / "COMPLETE")) continue;
+    if (name.rfind("step-", 0) != 0 || name.size() > 20 || !fs::exists(entry.path() / "COMPLETE"))
+      continue;
     if (name.find_first_not_of("0123456789", 5) != std::string::npos || name.size() == 5) continue;
     out.emplace_back(std::stoll(name.substr(5)), entry.path());
   }
@@ -33,13 +35,15 @@ std::vector<std::pair<int64_t, fs::path>> complete_checkpoints(const fs::path& r
   return out;
 }
 
-// What a kill in the middle of writing or removing a checkpoint left behind: nothing reads these again.
+// What a kill in the middle of writing or removing a checkpoint left behind: nothing reads these
+// again.
 void remove_leftovers(const fs::path& folder) {
   std::vector<fs::path> leftovers;
   for (const auto& entry : fs::directory_iterator(folder)) {
     const auto name = entry.path().filename().string();
     const bool is_ours = name.rfind("step-", 0) == 0 || name.rfind("partial-step-", 0) == 0;
-    if (is_ours && entry.is_directory() && (name[0] == 'p' || !fs::exists(entry.path() / "COMPLETE"))) {
+    if (is_ours && entry.is_directory() &&
+        (name[0] == 'p' || !fs::exists(entry.path() / "COMPLETE"))) {
       leftovers.push_back(entry.path());
     }
   }
@@ -66,8 +70,8 @@ bool save_adapter_files(const Recipe& recipe, Llava& model, const fs::path& dir)
   return true;
 }
 
-void save_checkpoint(const fs::path& run_dir, const RunState& state, const Recipe& recipe, Llava& model,
-                     const AdamW& optimizer, int64_t keep) {
+void save_checkpoint(const fs::path& run_dir, const RunState& state, const Recipe& recipe,
+                     Llava& model, const AdamW& optimizer, int64_t keep) {
   const auto folder = run_dir / "checkpoints";
   const auto final_dir = folder / ("step-" + std::to_string(state.step));
   const auto temporary = folder / ("partial-step-" + std::to_string(state.step));
@@ -77,16 +81,17 @@ void save_checkpoint(const fs::path& run_dir, const RunState& state, const Recip
   save_safetensors(temporary / "optimizer.safetensors", optimizer.state());
   atomic_write(temporary / "recipe.yaml", recipe_to_yaml(recipe));
   const auto& c = state.counts;
-  const Json json = {{"step", state.step},
-                     {"position", state.position},
-                     {"skipped", state.skipped},
-                     {"data_hashes", state.data_hashes},
-                     {"loss_scale", state.scaler.scale},
-                     {"loss_scale_good_steps", state.scaler.good_steps},
-                     {"base", base_name(recipe.model)},
-                     {"base_hash", state.base_hash},
-                     {"counts", {c.samples, c.dropped_over_length, c.cut, c.dropped_zero_label, c.bad_records}},
-                     {"finer_commit", FINER_COMMIT}};
+  const Json json = {
+      {"step", state.step},
+      {"position", state.position},
+      {"skipped", state.skipped},
+      {"data_hashes", state.data_hashes},
+      {"loss_scale", state.scaler.scale},
+      {"loss_scale_good_steps", state.scaler.good_steps},
+      {"base", base_name(recipe.model)},
+      {"base_hash", state.base_hash},
+      {"counts", {c.samples, c.dropped_over_length, c.cut, c.dropped_zero_label, c.bad_records}},
+      {"finer_commit", FINER_COMMIT}};
   atomic_write(temporary / "state.json", json.dump(2) + "\n");
   atomic_write(temporary / "COMPLETE", "");
   sync_folder(temporary);
@@ -127,17 +132,20 @@ RunState load_checkpoint(const fs::path& dir, Llava& model, AdamW& optimizer) {
     state.position = json.at("position").get<int64_t>();
     state.skipped = json.at("skipped").get<int64_t>();
     state.data_hashes = json.at("data_hashes").get<std::vector<uint64_t>>();
-    state.scaler = {json.at("loss_scale").get<double>(), json.at("loss_scale_good_steps").get<int64_t>()};
+    state.scaler = {json.at("loss_scale").get<double>(),
+                    json.at("loss_scale_good_steps").get<int64_t>()};
     state.base_hash = json.at("base_hash").get<uint64_t>();
     const auto c = json.at("counts").get<std::vector<int64_t>>();
     if (c.size() == 5) state.counts = {c[0], c[1], c[2], c[3], c[4]};
   } catch (const Json::parse_error& error) {
-    throw CheckpointError((dir / "state.json").string() + ": is not JSON at byte " + std::to_string(error.byte) +
+    throw CheckpointError((dir / "state.json").string() + ": is not JSON at byte " +
+                          std::to_string(error.byte) +
                           "; use another checkpoint, or --resume never");
   } catch (const Json::exception&) {
-    throw CheckpointError((dir / "state.json").string() +
-                          ": lacks a key, or holds another type than this version of finer writes; use another "
-                          "checkpoint, or --resume never");
+    throw CheckpointError(
+        (dir / "state.json").string() +
+        ": lacks a key, or holds another type than this version of finer writes; use another "
+        "checkpoint, or --resume never");
   }
   return state;
 }

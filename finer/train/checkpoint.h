@@ -1,14 +1,14 @@
 #pragma once
 
-#include <filesystem>
-#include <optional>
-#include <string>
-
 #include "data/loader.h"
 #include "finer/model/llava.h"
 #include "finer/recipe/recipe.h"
 #include "finer/train/loss_scaler.h"
 #include "finer/train/optim.h"
+
+#include <filesystem>
+#include <optional>
+#include <string>
 
 namespace finer {
 
@@ -23,10 +23,10 @@ struct RunState {
   uint64_t base_hash = 0;             // of the base model's files (finer/model/save.h)
 };
 
-/// Writes RUN/checkpoints/step-N: adapter, optimizer and loop state, the recipe; COMPLETE last; renamed into place whole.
-/// Then removes the oldest, so that `keep` stay.
-void save_checkpoint(const std::filesystem::path& run_dir, const RunState& state, const Recipe& recipe, Llava& model,
-                     const AdamW& optimizer, int64_t keep);
+/// Writes RUN/checkpoints/step-N: adapter, optimizer and loop state, the recipe; COMPLETE last;
+/// renamed into place whole. Then removes the oldest, so that `keep` stay.
+void save_checkpoint(const std::filesystem::path& run_dir, const RunState& state,
+                     const Recipe& recipe, Llava& model, const AdamW& optimizer, int64_t keep);
 
 /// The newest complete checkpoint of a run directory.
 std::optional<std::filesystem::path> newest_checkpoint(const std::filesystem::path& run_dir);
@@ -34,7 +34,8 @@ std::optional<std::filesystem::path> newest_checkpoint(const std::filesystem::pa
 /// Fills model and optimizer; returns where the run stood. Throws: CheckpointError.
 RunState load_checkpoint(const std::filesystem::path& dir, Llava& model, AdamW& optimizer);
 
-/// Writes adapter and trained projector to `dir` (lora/peft_io.h). Returns false where neither trains.
+/// Writes adapter and trained projector to `dir` (lora/peft_io.h). Returns false where neither
+/// trains.
 bool save_adapter_files(const Recipe& recipe, Llava& model, const std::filesystem::path& dir);
 
 /// How the base is named in adapter_config.json: its directory, or "from_scratch".

@@ -10,14 +10,15 @@ struct TrainConfig {
   std::string language = "lora";
   std::string projector = "full";
   std::string vision = "frozen";
-  std::string recompute = "none";  // none | full: decoder layers are computed again in the backward pass
-  int64_t max_bad_steps = 10;      // non-finite steps in a row that end the run
+  std::string recompute =
+      "none";  // none | full: decoder layers are computed again in the backward pass
+  int64_t max_bad_steps = 10;  // non-finite steps in a row that end the run
 };
 
 struct OptimConfig {
   double lr = 2e-4;
-  double projector_lr = 0;   // 0: lr
-  double vision_lr = 0;      // 0: lr
+  double projector_lr = 0;          // 0: lr
+  double vision_lr = 0;             // 0: lr
   std::string schedule = "cosine";  // cosine | linear | constant
   double warmup_ratio = 0.03;
   int64_t warmup_steps = 0;  // above 0: instead of warmup_ratio
@@ -26,14 +27,14 @@ struct OptimConfig {
   double beta1 = 0.9;
   double beta2 = 0.999;
   double eps = 1e-8;
-  double clip_norm = 1.0;    // 0: no clipping
+  double clip_norm = 1.0;  // 0: no clipping
   double epochs = 1;
-  int64_t steps = 0;         // above 0: caps the run
+  int64_t steps = 0;  // above 0: caps the run
 };
 
 struct LossConfig {
-  std::string norm = "token";     // token | micro_batch (mean a device pass, then over passes)
-  int64_t chunk_tokens = 256;     // target positions whose logits exist at a time
+  std::string norm = "token";  // token | micro_batch (mean a device pass, then over passes)
+  int64_t chunk_tokens = 256;  // target positions whose logits exist at a time
 };
 
 struct CheckpointConfig {
@@ -42,7 +43,7 @@ struct CheckpointConfig {
 };
 
 struct LogConfig {
-  int64_t every_steps = 1;    // progress lines; metrics.jsonl has every step
+  int64_t every_steps = 1;  // progress lines; metrics.jsonl has every step
   bool tensorboard = true;
 };
 

@@ -18,7 +18,8 @@ DeviceBatch to_device(const data::PackedBatch& batch, const Llava& model) {
   if (batch.num_images > 0) {
     const int64_t side = model.config().vision.image_side_px;
     out.input.image_slots = long_tensor(batch.image_slots, device);
-    out.input.pixels = at::tensor(batch.pixels, at::kFloat).view({batch.num_images, 3, side, side}).to(device);
+    out.input.pixels =
+        at::tensor(batch.pixels, at::kFloat).view({batch.num_images, 3, side, side}).to(device);
   }
   std::vector<int64_t> rows, targets;
   std::vector<float> weights;

@@ -1,9 +1,9 @@
 #pragma once
 
-#include <ATen/core/Tensor.h>
-
 #include "data/pack.h"
 #include "finer/model/llava.h"
+
+#include <ATen/core/Tensor.h>
 
 namespace finer {
 

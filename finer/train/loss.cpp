@@ -15,8 +15,9 @@ using torch::autograd::variable_list;
 
 class HeadLossFunction : public Function<HeadLossFunction> {
  public:
-  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& hidden_MD, const at::Tensor& head_VD,
-                            const at::Tensor& targets, const at::Tensor& weights, int64_t chunk, bool needs_dh,
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& hidden_MD,
+                            const at::Tensor& head_VD, const at::Tensor& targets,
+                            const at::Tensor& weights, int64_t chunk, bool needs_dh,
                             bool needs_dW) {
     const auto W = head_VD.to(hidden_MD.scalar_type());
     auto loss = at::zeros({}, weights.options());
@@ -55,15 +56,15 @@ class HeadLossFunction : public Function<HeadLossFunction> {
 
 }  // namespace
 
-at::Tensor head_loss(const at::Tensor& hidden_MD, const at::Tensor& head_VD, const at::Tensor& targets,
-                     const at::Tensor& weights, int64_t chunk) {
+at::Tensor head_loss(const at::Tensor& hidden_MD, const at::Tensor& head_VD,
+                     const at::Tensor& targets, const at::Tensor& weights, int64_t chunk) {
   const bool on = at::GradMode::is_enabled();
-  return HeadLossFunction::apply(hidden_MD, head_VD, targets, weights, chunk, on && hidden_MD.requires_grad(),
-                                 on && head_VD.requires_grad());
+  return HeadLossFunction::apply(hidden_MD, head_VD, targets, weights, chunk,
+                                 on && hidden_MD.requires_grad(), on && head_VD.requires_grad());
 }
 
-at::Tensor head_loss_plain(const at::Tensor& hidden_MD, const at::Tensor& head_VD, const at::Tensor& targets,
-                           const at::Tensor& weights) {
+at::Tensor head_loss_plain(const at::Tensor& hidden_MD, const at::Tensor& head_VD,
+                           const at::Tensor& targets, const at::Tensor& weights) {
   const auto log_p = at::log_softmax(at::mm(hidden_MD, head_VD.t()), 1, at::kFloat);
   return log_p.gather(1, targets.unsqueeze(1)).squeeze(1).mul(weights).sum().neg();
 }

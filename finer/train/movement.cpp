@@ -1,8 +1,8 @@
 #include "finer/train/movement.h"
 
-#include <set>
-
 #include "finer/core/error.h"
+
+#include <set>
 
 namespace finer {
 
@@ -37,7 +37,8 @@ void MovementCheck::after_update(const std::vector<Trainable>& trainables, bool 
                 "after two updates " + trainables[i].name + " has not moved, though it trains");
   }
   for (size_t i = 0; i < frozen_.size(); ++i) {
-    FINER_CHECK(at::equal(sums(frozen_[i].second), frozen_sums_[i]), frozen_[i].first + " is frozen, but has moved");
+    FINER_CHECK(at::equal(sums(frozen_[i].second), frozen_sums_[i]),
+                frozen_[i].first + " is frozen, but has moved");
   }
 }
 

@@ -1,23 +1,24 @@
 #pragma once
 
-#include <vector>
-
 #include "finer/model/llava.h"
 #include "finer/train/trainable.h"
 
+#include <vector>
+
 namespace finer {
 
-/// Holds what a run says of itself against what it does: every tensor that trains moves, no frozen one does.
+/// Holds what a run says of itself against what it does: every tensor that trains moves, no frozen
+/// one does.
 ///
 /// Sums of values and of absolute values are compared, so that nothing is copied.
 class MovementCheck {
  public:
   MovementCheck(const Llava& model, const std::vector<Trainable>& trainables);
 
-  /// After an update with a rate above 0. LoRA's A stands still until B has moved once, and the projector until a
-  /// picture has been seen, so the check is made after the second such update that had a picture (or any, for a
-  /// text-only model); later calls do nothing.
-  /// Throws: std::logic_error naming the tensor: such a run would not train what it was asked to.
+  /// After an update with a rate above 0. LoRA's A stands still until B has moved once, and the
+  /// projector until a picture has been seen, so the check is made after the second such update
+  /// that had a picture (or any, for a text-only model); later calls do nothing. Throws:
+  /// std::logic_error naming the tensor: such a run would not train what it was asked to.
   void after_update(const std::vector<Trainable>& trainables, bool had_picture);
 
  private:

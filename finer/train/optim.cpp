@@ -1,21 +1,24 @@
 #include "finer/train/optim.h"
 
+#include "finer/core/error.h"
+
 #include <algorithm>
 #include <cmath>
-
-#include "finer/core/error.h"
 
 namespace finer {
 
 double schedule_factor(const OptimConfig& config, int64_t step, int64_t total_steps) {
-  const int64_t warmup = config.warmup_steps > 0
-                             ? config.warmup_steps
-                             : static_cast<int64_t>(std::ceil(config.warmup_ratio * static_cast<double>(total_steps)));
-  if (step < warmup) return static_cast<double>(step) / static_cast<double>(std::max<int64_t>(1, warmup));
+  const int64_t warmup =
+      config.warmup_steps > 0
+          ? config.warmup_steps
+          : static_cast<int64_t>(std::ceil(config.warmup_ratio * static_cast<double>(total_steps)));
+  if (step < warmup)
+    return static_cast<double>(step) / static_cast<double>(std::max<int64_t>(1, warmup));
   if (config.schedule == "constant") return 1.0;
-  const double progress =
-      static_cast<double>(step - warmup) / static_cast<double>(std::max<int64_t>(1, total_steps - warmup));
-  const double share = config.schedule == "cosine" ? 0.5 * (1.0 + std::cos(M_PI * progress)) : 1.0 - progress;
+  const double progress = static_cast<double>(step - warmup) /
+                          static_cast<double>(std::max<int64_t>(1, total_steps - warmup));
+  const double share =
+      config.schedule == "cosine" ? 0.5 * (1.0 + std::cos(M_PI * progress)) : 1.0 - progress;
   return config.min_lr_ratio + (1.0 - config.min_lr_ratio) * std::max(0.0, share);
 }
 
@@ -79,8 +82,8 @@ void AdamW::step(double factor) {
       steps.push_back(steps_[i]);
     }
     at::_foreach_add_(steps, 1);
-    at::_fused_adamw_(params, grads, m, v, {}, steps, key.first * factor, config_.beta1, config_.beta2, key.second,
-                      config_.eps, false, false);
+    at::_fused_adamw_(params, grads, m, v, {}, steps, key.first * factor, config_.beta1,
+                      config_.beta2, key.second, config_.eps, false, false);
   }
 }
 
@@ -105,7 +108,8 @@ void AdamW::load_state(const std::map<std::string, at::Tensor>& state, const std
   const auto fill = [&](const std::string& name, at::Tensor slot) {
     const auto found = state.find(name);
     if (found == state.end()) throw CheckpointError(where + ": lacks " + name);
-    if (found->second.sizes() != slot.sizes()) throw CheckpointError(where + ": " + name + " has another shape");
+    if (found->second.sizes() != slot.sizes())
+      throw CheckpointError(where + ": " + name + " has another shape");
     slot.copy_(found->second);
   };
   for (size_t i = 0; i < trainables_.size(); ++i) {

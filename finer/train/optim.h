@@ -1,14 +1,14 @@
 #pragma once
 
+#include "finer/train/config.h"
+#include "finer/train/trainable.h"
+
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
 #include <map>
 #include <string>
 #include <vector>
-
-#include "finer/train/config.h"
-#include "finer/train/trainable.h"
 
 namespace finer {
 
@@ -20,7 +20,8 @@ double base_lr(const OptimConfig& config, const std::string& part);
 
 /// AdamW by ATen's fused multi-tensor operator. Source: https://arxiv.org/abs/1711.05101.
 ///
-/// Tensors without a gradient are passed over, as torch.optim does; biases and norms have no weight decay.
+/// Tensors without a gradient are passed over, as torch.optim does; biases and norms have no weight
+/// decay.
 class AdamW {
  public:
   AdamW(std::vector<Trainable> trainables, const OptimConfig& config);
@@ -32,7 +33,8 @@ class AdamW {
   void step(double factor);
   void zero_grad();
 
-  /// State by name: `exp_avg/NAME`, `exp_avg_sq/NAME`, `step/NAME`; and the leaves that no adapter file holds.
+  /// State by name: `exp_avg/NAME`, `exp_avg_sq/NAME`, `step/NAME`; and the leaves that no adapter
+  /// file holds.
   std::map<std::string, at::Tensor> state() const;
   /// Throws: CheckpointError for a missing tensor or another shape.
   void load_state(const std::map<std::string, at::Tensor>& state, const std::string& where);

@@ -1,7 +1,5 @@
 #include "finer/train/run_outcome.h"
 
-#include <ctime>
-
 #include "finer/core/atomic_file.h"
 #include "finer/core/build_info.h"
 #include "finer/core/error.h"
@@ -13,6 +11,8 @@
 #include "finer/train/readable.h"
 #include "finer/train/run_report.h"
 #include "finer/train/thumbnail.h"
+
+#include <ctime>
 
 namespace finer {
 
@@ -36,11 +36,12 @@ std::string now_text() {
   return text;
 }
 
-std::vector<TrainedSet> trained_sets(const Recipe& recipe, const RunSetup& run, const RunState& state) {
+std::vector<TrainedSet> trained_sets(const Recipe& recipe, const RunSetup& run,
+                                     const RunState& state) {
   std::vector<TrainedSet> out;
   for (size_t i = 0; i < recipe.data.sets.size(); ++i) {
-    out.push_back({recipe.data.sets[i].path, hex(state.data_hashes[i]), run.source->datasets()[i].size(),
-                   recipe.data.sets[i].weight});
+    out.push_back({recipe.data.sets[i].path, hex(state.data_hashes[i]),
+                   run.source->datasets()[i].size(), recipe.data.sets[i].weight});
   }
   return out;
 }
@@ -53,11 +54,14 @@ std::vector<RunFact> environment(const Recipe& recipe, const RunSetup& run) {
           {"base", hex(base_hash(recipe.model, recipe.seed))}};
 }
 
-// One training sample and what the model answers to its first question. A sample that cannot be shown is left out.
-std::optional<ReportSample> answered_sample(const Recipe& recipe, const RunSetup& run, const data::SampleRef& ref) {
+// One training sample and what the model answers to its first question. A sample that cannot be
+// shown is left out.
+std::optional<ReportSample> answered_sample(const Recipe& recipe, const RunSetup& run,
+                                            const data::SampleRef& ref) {
   try {
     const auto record = run.source->record(ref);
-    if (record.turns.size() < 2 || record.turns[0].from != "human" || recipe.data.conversation != "vicuna_v1") {
+    if (record.turns.size() < 2 || record.turns[0].from != "human" ||
+        recipe.data.conversation != "vicuna_v1") {
       return std::nullopt;
     }
     const bool has_image = record.image.has_value();
@@ -67,8 +71,8 @@ std::optional<ReportSample> answered_sample(const Recipe& recipe, const RunSetup
     prompt.labels.assign(prompt.input_ids.size(), kIgnoreLabel);
     data::ReadySample ready;
     const auto& config = run.model->config();
-    if (!data::make_ready(prompt, config.has_vision ? config.image_positions() : 0, recipe.data.max_tokens,
-                          data::OverLength::kDrop, ready)) {
+    if (!data::make_ready(prompt, config.has_vision ? config.image_positions() : 0,
+                          recipe.data.max_tokens, data::OverLength::kDrop, ready)) {
       return std::nullopt;
     }
     ReportSample out;
@@ -77,8 +81,9 @@ std::optional<ReportSample> answered_sample(const Recipe& recipe, const RunSetup
       const auto image = decode_image(run.source->image_path(ref, record));
       const auto spec = input_spec(recipe.model, config);
       const int64_t side = config.vision.image_side_px;
-      pixels = at::tensor(preprocess(image, spec.preprocess, image_aspect(recipe.data.image_aspect)))
-                   .view({1, 3, side, side});
+      pixels =
+          at::tensor(preprocess(image, spec.preprocess, image_aspect(recipe.data.image_aspect)))
+              .view({1, 3, side, side});
       auto thumbnail = make_thumbnail(image);
       out.picture = std::move(thumbnail.bytes);
       out.mime = thumbnail.mime;
@@ -86,8 +91,9 @@ std::optional<ReportSample> answered_sample(const Recipe& recipe, const RunSetup
     out.name = record.image.value_or(record.id);
     out.question = record.turns[0].value;
     out.gold = record.turns[1].value;
-    out.answer = run.tokenizer->decode(generate_plain(*run.model, ready.input_ids, ready.image_begin, pixels,
-                                                      run.tokenizer->eos_id(), kAnswerTokens));
+    out.answer =
+        run.tokenizer->decode(generate_plain(*run.model, ready.input_ids, ready.image_begin, pixels,
+                                             run.tokenizer->eos_id(), kAnswerTokens));
     return out;
   } catch (const DataError&) {  // the run has dealt with it by its policy
     return std::nullopt;
@@ -96,8 +102,9 @@ std::optional<ReportSample> answered_sample(const Recipe& recipe, const RunSetup
 
 }  // namespace
 
-void write_report(const fs::path& run_dir, const Recipe& recipe, const RunSetup& run, const RunState& state,
-                  const std::vector<TrainedPart>& parts, const std::string& outcome, bool is_complete) {
+void write_report(const fs::path& run_dir, const Recipe& recipe, const RunSetup& run,
+                  const RunState& state, const std::vector<TrainedPart>& parts,
+                  const std::string& outcome, bool is_complete) {
   RunReport report;
   report.title = run_dir.filename().string();
   report.outcome = outcome;
@@ -118,9 +125,11 @@ void write_report(const fs::path& run_dir, const Recipe& recipe, const RunSetup&
   if (is_complete) {
     for (size_t s = 0; s < run.source->datasets().size(); ++s) {
       const int64_t size = run.source->datasets()[s].size();
-      const int64_t wanted = std::max<int64_t>(1, kReportSamples / static_cast<int64_t>(recipe.data.sets.size()));
+      const int64_t wanted =
+          std::max<int64_t>(1, kReportSamples / static_cast<int64_t>(recipe.data.sets.size()));
       for (int64_t i = 0; i < std::min(wanted, size); ++i) {
-        auto sample = answered_sample(recipe, run, {static_cast<int32_t>(s), i * size / std::min(wanted, size)});
+        auto sample = answered_sample(recipe, run,
+                                      {static_cast<int32_t>(s), i * size / std::min(wanted, size)});
         if (sample) report.samples.push_back(std::move(*sample));
       }
     }
@@ -128,8 +137,8 @@ void write_report(const fs::path& run_dir, const Recipe& recipe, const RunSetup&
   atomic_write(run_dir / "report.html", render(report));
 }
 
-void write_result(const fs::path& run_dir, const Recipe& recipe, const RunSetup& run, const RunState& state,
-                  const std::vector<TrainedPart>& parts) {
+void write_result(const fs::path& run_dir, const Recipe& recipe, const RunSetup& run,
+                  const RunState& state, const std::vector<TrainedPart>& parts) {
   if (recipe.train.language == "full" || recipe.train.vision == "full") {
     save_model(*run.model, recipe.model, run_dir / "model");
   }

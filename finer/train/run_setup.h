@@ -1,11 +1,11 @@
 #pragma once
 
-#include <memory>
-#include <optional>
-
 #include "data/loader.h"
 #include "finer/model/llava.h"
 #include "finer/recipe/recipe.h"
+
+#include <memory>
+#include <optional>
 
 namespace finer {
 
@@ -21,8 +21,8 @@ std::unique_ptr<Tokenizer> open_tokenizer(const ModelConfig& model, const LlavaC
 
 data::InputSpec input_spec(const ModelConfig& model, const LlavaConfig& config);
 
-/// with_weights false: nothing is allocated, headers and lora.init_from are checked (dry run). Adapters are attached as
-/// the recipe says; with weights, the caller fills them.
+/// with_weights false: nothing is allocated, headers and lora.init_from are checked (dry run).
+/// Adapters are attached as the recipe says; with weights, the caller fills them.
 RunSetup open_run(const Recipe& recipe, bool with_weights);
 
 }  // namespace finer

@@ -1,17 +1,17 @@
 #include "finer/train/step.h"
 
-#include <torch/csrc/autograd/autograd.h>
-
-#include <cmath>
-
 #include "finer/core/rng.h"
 #include "finer/train/device_batch.h"
 #include "finer/train/loss.h"
 
+#include <torch/csrc/autograd/autograd.h>
+
+#include <cmath>
+
 namespace finer {
 
-StepResult train_step(Llava& model, AdamW& optimizer, const data::StepBatch& batch, const LossConfig& config,
-                      double factor, uint64_t seed, LossScaler* scaler) {
+StepResult train_step(Llava& model, AdamW& optimizer, const data::StepBatch& batch,
+                      const LossConfig& config, double factor, uint64_t seed, LossScaler* scaler) {
   StepResult result;
   const double scale = scaler ? scaler->scale() : 1.0;
   optimizer.zero_grad();
@@ -24,8 +24,8 @@ StepResult train_step(Llava& model, AdamW& optimizer, const data::StepBatch& bat
                                : batch.label_weight;
     const DropoutSeed masks(mix_seed(mix_seed(seed, static_cast<uint64_t>(batch.step)), p + 1) | 1);
     const auto hidden_MD = model.forward(device.input, device.rows);
-    const auto loss = head_loss(hidden_MD, model.language().head(), device.targets, device.weights * (scale / divisor),
-                                config.chunk_tokens);
+    const auto loss = head_loss(hidden_MD, model.language().head(), device.targets,
+                                device.weights * (scale / divisor), config.chunk_tokens);
     if (loss.requires_grad()) torch::autograd::backward({loss}, {});
     result.loss += loss.item<double>() / scale;
   }

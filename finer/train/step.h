@@ -16,9 +16,10 @@ struct StepResult {
 
 /// One optimizer step: forward and backward of every device pass, clipping, update.
 ///
-/// factor  of the schedule; seed  of the run, from which dropout masks are drawn by step and pass; scaler  of float16
-/// training, else null.
-StepResult train_step(Llava& model, AdamW& optimizer, const data::StepBatch& batch, const LossConfig& loss,
-                      double factor, uint64_t seed, LossScaler* scaler = nullptr);
+/// factor  of the schedule; seed  of the run, from which dropout masks are drawn by step and pass;
+/// scaler  of float16 training, else null.
+StepResult train_step(Llava& model, AdamW& optimizer, const data::StepBatch& batch,
+                      const LossConfig& loss, double factor, uint64_t seed,
+                      LossScaler* scaler = nullptr);
 
 }  // namespace finer

@@ -4,8 +4,8 @@
 
 namespace finer {
 
-StepCost step_cost(const Llava& model, const Recipe& recipe, int64_t trainable, int64_t total, double tokens,
-                   double labels, double pictures) {
+StepCost step_cost(const Llava& model, const Recipe& recipe, int64_t trainable, int64_t total,
+                   double tokens, double labels, double pictures) {
   const auto& c = model.config();
   const auto& l = c.language;
   const int64_t item = recipe.model.dtype == "float32" ? 4 : 2;
@@ -15,8 +15,8 @@ StepCost step_cost(const Llava& model, const Recipe& recipe, int64_t trainable, 
   const auto samples = static_cast<double>(recipe.batch.samples);
   out.pass_tokens = std::min(recipe.batch.device_tokens, static_cast<int64_t>(tokens * samples));
 
-  // Kept of a decoder layer, a token: two normed and two residual streams, q/k/v, attention's output, gate, up and
-  // their product.
+  // Kept of a decoder layer, a token: two normed and two residual streams, q/k/v, attention's
+  // output, gate, up and their product.
   const int64_t heads = l.num_heads * l.head_size, kv = l.num_kv_heads * l.head_size;
   const int64_t a_layer = 4 * l.width + 2 * heads + 2 * kv + 3 * l.mlp_width;
   const bool recomputes = recipe.train.recompute == "full";
@@ -36,8 +36,8 @@ StepCost step_cost(const Llava& model, const Recipe& recipe, int64_t trainable, 
   const double patches = c.has_vision ? static_cast<double>(c.vision.num_patches() + 1) : 0;
   out.flops = samples * (units(recipe.train.language) * language * tokens +
                          units(recipe.train.language) * head * labels +
-                         (recipe.train.vision == "frozen" ? 2.0 : units(recipe.train.vision)) * vision * patches *
-                             pictures +
+                         (recipe.train.vision == "frozen" ? 2.0 : units(recipe.train.vision)) *
+                             vision * patches * pictures +
                          6.0 * static_cast<double>(trainable) * tokens);
   return out;
 }

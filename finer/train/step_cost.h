@@ -1,9 +1,9 @@
 #pragma once
 
-#include <cstdint>
-
 #include "finer/model/llava.h"
 #include "finer/recipe/recipe.h"
+
+#include <cstdint>
 
 namespace finer {
 
@@ -16,9 +16,10 @@ struct StepCost {
   double flops = 0;           // of one optimizer step
 };
 
-/// tokens, labels, pictures: means a sample. A frozen matrix costs 2 operations a parameter and token forward and 2
-/// backward, one that trains 2 more; the vision tower runs forward only while it is frozen.
-StepCost step_cost(const Llava& model, const Recipe& recipe, int64_t trainable, int64_t total, double tokens,
-                   double labels, double pictures);
+/// tokens, labels, pictures: means a sample. A frozen matrix costs 2 operations a parameter and
+/// token forward and 2 backward, one that trains 2 more; the vision tower runs forward only while
+/// it is frozen.
+StepCost step_cost(const Llava& model, const Recipe& recipe, int64_t trainable, int64_t total,
+                   double tokens, double labels, double pictures);
 
 }  // namespace finer

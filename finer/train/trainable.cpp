@@ -6,9 +6,12 @@ namespace finer {
 
 namespace {
 
-void make_leaf(at::Tensor& tensor) { tensor = tensor.detach().to(at::kFloat).clone().requires_grad_(true); }
+void make_leaf(at::Tensor& tensor) {
+  tensor = tensor.detach().to(at::kFloat).clone().requires_grad_(true);
+}
 
-void train_linears(const std::vector<Linear*>& linears, const std::string& part, std::vector<Trainable>& out) {
+void train_linears(const std::vector<Linear*>& linears, const std::string& part,
+                   std::vector<Trainable>& out) {
   for (auto* linear : linears) {
     std::string name;
     for (const auto& p : linear->parts()) name += (name.empty() ? "" : "+") + p.path;
@@ -20,7 +23,8 @@ void train_linears(const std::vector<Linear*>& linears, const std::string& part,
   }
 }
 
-void train_others(const std::vector<at::Tensor*>& tensors, const std::string& part, std::vector<Trainable>& out) {
+void train_others(const std::vector<at::Tensor*>& tensors, const std::string& part,
+                  std::vector<Trainable>& out) {
   for (size_t i = 0; i < tensors.size(); ++i) {
     make_leaf(*tensors[i]);
     out.push_back({part + ".other." + std::to_string(i), part, false, *tensors[i]});
@@ -36,7 +40,8 @@ std::vector<Trainable> prepare_training(Llava& model, const TrainConfig& config)
     const bool is_vision = linear->parts()[0].path.rfind("vision_tower.", 0) == 0;
     const std::string part = is_vision ? "vision" : "language";
     out.push_back({adapter.id + "lora_A", part, true, adapter.A});
-    for (const auto& p : adapter.parts) out.push_back({linear->parts()[p.part].path + ".lora_B", part, true, p.B});
+    for (const auto& p : adapter.parts)
+      out.push_back({linear->parts()[p.part].path + ".lora_B", part, true, p.B});
   }
   if (config.language == "full") {
     train_linears(model.language().linears(), "language", out);

@@ -1,12 +1,12 @@
 #pragma once
 
+#include "finer/model/llava.h"
+#include "finer/train/config.h"
+
 #include <ATen/core/Tensor.h>
 
 #include <string>
 #include <vector>
-
-#include "finer/model/llava.h"
-#include "finer/train/config.h"
 
 namespace finer {
 
@@ -18,7 +18,8 @@ struct Trainable {
   at::Tensor leaf;
 };
 
-/// Turns what trains into float32 leaves (adapters are there already: lora::attach) and lists it, in model order.
+/// Turns what trains into float32 leaves (adapters are there already: lora::attach) and lists it,
+/// in model order.
 std::vector<Trainable> prepare_training(Llava& model, const TrainConfig& config);
 
 }  // namespace finer

@@ -1,20 +1,12 @@
 #include "finer/train/trainer.h"
 
-#include <algorithm>
-#include <chrono>
-#include <cmath>
-#include <fstream>
-#include <iomanip>
-#include <iostream>
-#include <sstream>
-
 #include "finer/core/atomic_file.h"
 #include "finer/core/build_info.h"
 #include "finer/core/error.h"
 #include "finer/core/log.h"
-#include "finer/train/checkpoint.h"
 #include "finer/model/save.h"
 #include "finer/nn/device.h"
+#include "finer/train/checkpoint.h"
 #include "finer/train/metrics.h"
 #include "finer/train/movement.h"
 #include "finer/train/progress.h"
@@ -28,6 +20,14 @@
 #include "finer/train/trainable.h"
 #include "lora/peft_io.h"
 
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <fstream>
+#include <iomanip>
+#include <iostream>
+#include <sstream>
+
 namespace finer {
 
 namespace {
@@ -35,7 +35,7 @@ namespace {
 namespace fs = std::filesystem;
 
 struct Plan {
-  int64_t epoch_size = 0;   // samples
+  int64_t epoch_size = 0;  // samples
   int64_t total_steps = 0;
   int64_t last_position = 0;  // sampler position behind the run's last sample
 };
@@ -46,16 +46,19 @@ Plan make_plan(const Recipe& recipe, int64_t epoch_size) {
   plan.epoch_size = epoch_size;
   if (epoch_size == 0) throw DataError("data.sets: no sample in any set");
   const int64_t a_epoch = (epoch_size + recipe.batch.samples - 1) / recipe.batch.samples;
-  plan.total_steps = static_cast<int64_t>(std::ceil(recipe.optim.epochs * static_cast<double>(a_epoch)));
+  plan.total_steps =
+      static_cast<int64_t>(std::ceil(recipe.optim.epochs * static_cast<double>(a_epoch)));
   if (recipe.optim.steps > 0) plan.total_steps = std::min(plan.total_steps, recipe.optim.steps);
   const int64_t whole = plan.total_steps / a_epoch, rest = plan.total_steps % a_epoch;
   plan.last_position = whole * epoch_size + std::min(epoch_size, rest * recipe.batch.samples);
   return plan;
 }
 
-std::vector<TrainedPart> part_table(Llava& model, const Recipe& recipe, const std::vector<Trainable>& trainables) {
+std::vector<TrainedPart> part_table(Llava& model, const Recipe& recipe,
+                                    const std::vector<Trainable>& trainables) {
   std::vector<TrainedPart> table;
-  const auto add = [&](const std::string& part, const std::string& prefix, const std::string& mode) {
+  const auto add = [&](const std::string& part, const std::string& prefix,
+                       const std::string& mode) {
     TrainedPart row{part, mode, 0, 0, base_lr(recipe.optim, part)};
     model.visit_weights([&](const std::string& name, const at::Tensor& slot) {
       if (name.rfind(prefix, 0) == 0) row.total += slot.numel();
@@ -73,16 +76,20 @@ std::vector<TrainedPart> part_table(Llava& model, const Recipe& recipe, const st
   return table;
 }
 
-std::string part_text(const std::vector<TrainedPart>& table, const std::vector<Trainable>& trainables) {
+std::string part_text(const std::vector<TrainedPart>& table,
+                      const std::vector<Trainable>& trainables) {
   std::ostringstream out;
-  out << std::left << std::setw(11) << "part" << std::setw(8) << "mode" << std::right << std::setw(9) << "tensors"
-      << std::setw(15) << "trainable" << std::setw(15) << "parameters" << std::setw(10) << "lr" << "\n";
+  out << std::left << std::setw(11) << "part" << std::setw(8) << "mode" << std::right
+      << std::setw(9) << "tensors" << std::setw(15) << "trainable" << std::setw(15) << "parameters"
+      << std::setw(10) << "lr"
+      << "\n";
   for (const auto& row : table) {
     const auto tensors = std::count_if(trainables.begin(), trainables.end(),
                                        [&](const Trainable& t) { return t.part == row.name; });
-    out << std::left << std::setw(11) << row.name << std::setw(8) << row.mode << std::right << std::setw(9) << tensors
-        << std::setw(15) << readable_count(row.trainable) << std::setw(15) << readable_count(row.total)
-        << std::setw(10) << (row.trainable > 0 ? readable_number(row.lr, 4) : "-") << "\n";
+    out << std::left << std::setw(11) << row.name << std::setw(8) << row.mode << std::right
+        << std::setw(9) << tensors << std::setw(15) << readable_count(row.trainable)
+        << std::setw(15) << readable_count(row.total) << std::setw(10)
+        << (row.trainable > 0 ? readable_number(row.lr, 4) : "-") << "\n";
   }
   return out.str();
 }
@@ -95,13 +102,17 @@ std::vector<std::string> deciding_lines(const std::string& yaml) {
   while (std::getline(stream, line)) {
     if (line.empty() || line[0] == '#') continue;
     if (line[0] != ' ') section = line.substr(0, line.find(':'));
-    if (section == "checkpoint" || section == "log" || section == "threads" || section == "device" ||
-        section == "output") {
+    if (section == "checkpoint" || section == "log" || section == "threads" ||
+        section == "device" || section == "output") {
       continue;
     }
     // What only says how, or what to do with broken records, may change when a run goes on.
-    const auto is_key = [&](const char* key) { return line.find(std::string(" ") + key + ":") != std::string::npos; };
-    if (is_key("workers") || is_key("prefetch_steps") || is_key("on_bad_record") || is_key("max_bad_records")) continue;
+    const auto is_key = [&](const char* key) {
+      return line.find(std::string(" ") + key + ":") != std::string::npos;
+    };
+    if (is_key("workers") || is_key("prefetch_steps") || is_key("on_bad_record") ||
+        is_key("max_bad_records"))
+      continue;
     out.push_back(section + ": " + line);
   }
   return out;
@@ -109,18 +120,22 @@ std::vector<std::string> deciding_lines(const std::string& yaml) {
 
 void check_same_recipe(const fs::path& checkpoint, const Recipe& recipe) {
   std::ifstream stream(checkpoint / "recipe.yaml");
-  const std::string before((std::istreambuf_iterator<char>(stream)), std::istreambuf_iterator<char>());
+  const std::string before((std::istreambuf_iterator<char>(stream)),
+                           std::istreambuf_iterator<char>());
   const auto was = deciding_lines(before), now = deciding_lines(recipe_to_yaml(recipe));
   for (size_t i = 0; i < std::max(was.size(), now.size()); ++i) {
-    const std::string a = i < was.size() ? was[i] : "(nothing)", b = i < now.size() ? now[i] : "(nothing)";
+    const std::string a = i < was.size() ? was[i] : "(nothing)",
+                      b = i < now.size() ? now[i] : "(nothing)";
     if (a == b) continue;
-    throw CheckpointError(checkpoint.string() + ": was made by another recipe: it has \"" + a + "\", this one \"" + b +
+    throw CheckpointError(checkpoint.string() + ": was made by another recipe: it has \"" + a +
+                          "\", this one \"" + b +
                           "\"; use that recipe, another output, or --resume never");
   }
 }
 
 bool has_picture(const data::StepBatch& batch) {
-  return std::any_of(batch.passes.begin(), batch.passes.end(), [](const auto& pass) { return pass.num_images > 0; });
+  return std::any_of(batch.passes.begin(), batch.passes.end(),
+                     [](const auto& pass) { return pass.num_images > 0; });
 }
 
 void move_aside(const fs::path& run_dir) {
@@ -165,12 +180,13 @@ int train(const Recipe& recipe, const std::string& resume) {
     const auto base = state.base_hash;
     state = load_checkpoint(*checkpoint, *run.model, optimizer);
     if (state.base_hash != base) {
-      throw CheckpointError(checkpoint->string() + ": was made with another base model; its files have changed since");
+      throw CheckpointError(checkpoint->string() +
+                            ": was made with another base model; its files have changed since");
     }
     for (size_t i = 0; i < hashes.size(); ++i) {
       if (i >= state.data_hashes.size() || hashes[i] != state.data_hashes[i]) {
-        throw CheckpointError(checkpoint->string() + ": was made with other data: " + recipe.data.sets[i].path +
-                              " has changed since");
+        throw CheckpointError(checkpoint->string() + ": was made with other data: " +
+                              recipe.data.sets[i].path + " has changed since");
       }
     }
   }
@@ -178,12 +194,14 @@ int train(const Recipe& recipe, const std::string& resume) {
   fs::create_directories(run_dir);
   log::add_file(run_dir / "logs" / "rank-0.log");
   atomic_write(run_dir / "recipe.yaml", recipe_to_yaml(recipe));
-  data::Sampler sampler(run.source->sizes(), run.source->weights(), recipe.seed, recipe.data.shuffle);
+  data::Sampler sampler(run.source->sizes(), run.source->weights(), recipe.seed,
+                        recipe.data.shuffle);
   const auto plan = make_plan(recipe, sampler.epoch_size());
   const auto table = part_table(*run.model, recipe, optimizer.trainables());
   log::info(std::string("finer ") + FINER_VERSION + " (" + FINER_COMMIT + "), device " +
-            device_name(run.model->options().device()) + ", " + std::to_string(plan.epoch_size) + " samples an epoch, " +
-            std::to_string(plan.total_steps) + " steps, seed " + std::to_string(recipe.seed));
+            device_name(run.model->options().device()) + ", " + std::to_string(plan.epoch_size) +
+            " samples an epoch, " + std::to_string(plan.total_steps) + " steps, seed " +
+            std::to_string(recipe.seed));
   std::istringstream rows(part_text(table, optimizer.trainables()));
   for (std::string row; std::getline(rows, row);) log::info(row);
   if (checkpoint) log::info("going on from " + checkpoint->string());
@@ -193,8 +211,8 @@ int train(const Recipe& recipe, const std::string& resume) {
   if (recipe.log.tensorboard) events.emplace(run_dir, state.step + 1);
   Progress progress(state.step + 1, plan.total_steps, recipe.log.every_steps);
   StopSignal stop;
-  data::Loader loader(*run.source, sampler, recipe.data, recipe.batch, state.step, state.position, plan.last_position,
-                      state.counts);
+  data::Loader loader(*run.source, sampler, recipe.data, recipe.batch, state.step, state.position,
+                      plan.last_position, state.counts);
   std::optional<LossScaler> scaler;
   if (recipe.model.dtype == "float16") {
     scaler.emplace();
@@ -222,15 +240,16 @@ int train(const Recipe& recipe, const std::string& resume) {
     const double factor = schedule_factor(recipe.optim, state.step, plan.total_steps);
     const bool is_empty = batch->label_weight == 0;
     const auto result = is_empty ? StepResult{.skipped = true}
-                                 : train_step(*run.model, optimizer, *batch, recipe.loss, factor, recipe.seed,
-                                              scaler ? &*scaler : nullptr);
+                                 : train_step(*run.model, optimizer, *batch, recipe.loss, factor,
+                                              recipe.seed, scaler ? &*scaler : nullptr);
     const bool is_update_visible = !result.skipped && recipe.optim.lr * factor > 1e-7;
     if (is_update_visible) movement.after_update(optimizer.trainables(), has_picture(*batch));
     state.step += 1;
     state.position = batch->next_position;
     state.counts = batch->counts;
     if (scaler) state.scaler = scaler->state();
-    const bool is_scale_search = scaler && std::isfinite(result.loss);  // the scaler gives up by itself
+    const bool is_scale_search =
+        scaler && std::isfinite(result.loss);  // the scaler gives up by itself
     bad_in_a_row = result.skipped && !is_empty && !is_scale_search ? bad_in_a_row + 1 : 0;
     state.skipped += result.skipped ? 1 : 0;
 
@@ -259,16 +278,18 @@ int train(const Recipe& recipe, const std::string& resume) {
         }
       }
       throw Error("step " + std::to_string(state.step) + ": " + std::to_string(bad_in_a_row) +
-                  " steps in a row had a loss or gradient that is not finite (first tensor: " + name +
-                  "); a lower optim.lr may help");
+                  " steps in a row had a loss or gradient that is not finite (first tensor: " +
+                  name + "); a lower optim.lr may help");
     }
-    if (recipe.checkpoint.every_steps > 0 && state.step % recipe.checkpoint.every_steps == 0) save();
+    if (recipe.checkpoint.every_steps > 0 && state.step % recipe.checkpoint.every_steps == 0)
+      save();
   }
   progress.finish();
   save();
   const int signal = stop.requested();
   const bool is_complete = state.step >= plan.total_steps;
-  const std::string outcome = is_complete ? "finished" : "stopped at step " + std::to_string(state.step);
+  const std::string outcome =
+      is_complete ? "finished" : "stopped at step " + std::to_string(state.step);
   if (is_complete) write_result(run_dir, recipe, run, state, table);
   write_report(run_dir, recipe, run, state, table, outcome, is_complete);
   log::info(outcome + ": " + run_dir.string());
@@ -278,7 +299,8 @@ int train(const Recipe& recipe, const std::string& resume) {
 void dry_run(const Recipe& recipe) {
   auto run = open_run(recipe, false);
   const auto trainables = prepare_training(*run.model, recipe.train);
-  data::Sampler sampler(run.source->sizes(), run.source->weights(), recipe.seed, recipe.data.shuffle);
+  data::Sampler sampler(run.source->sizes(), run.source->weights(), recipe.seed,
+                        recipe.data.shuffle);
   const auto plan = make_plan(recipe, sampler.epoch_size());
   int64_t records = 0, tokens = 0, labels = 0, pictures = 0, dropped = 0, cut = 0;
   for (size_t s = 0; s < run.source->datasets().size(); ++s) {
@@ -302,21 +324,25 @@ void dry_run(const Recipe& recipe) {
     trainable += row.trainable;
   }
   const double samples = static_cast<double>(std::max<int64_t>(1, records));
-  const StepCost cost = step_cost(*run.model, recipe, trainable, total,
-                                  static_cast<double>(tokens) / samples, static_cast<double>(labels) / samples,
-                                  static_cast<double>(pictures) / samples);
-  std::cout << part_text(table, trainables) << "parameters  " << readable_count(total) << ", of which "
-            << readable_count(trainable) << " train\n"
-            << "memory      " << readable_bytes(cost.base_bytes + cost.trained_bytes + cost.pass_bytes) << ": base "
+  const StepCost cost =
+      step_cost(*run.model, recipe, trainable, total, static_cast<double>(tokens) / samples,
+                static_cast<double>(labels) / samples, static_cast<double>(pictures) / samples);
+  std::cout << part_text(table, trainables) << "parameters  " << readable_count(total)
+            << ", of which " << readable_count(trainable) << " train\n"
+            << "memory      "
+            << readable_bytes(cost.base_bytes + cost.trained_bytes + cost.pass_bytes) << ": base "
             << readable_bytes(cost.base_bytes) << ", trained values, gradients and moments "
-            << readable_bytes(cost.trained_bytes) << ", a device pass of " << readable_count(cost.pass_tokens)
-            << " tokens about " << readable_bytes(cost.pass_bytes) << "; LibTorch itself is not counted\n"
-            << "data        " << readable_count(records) << " records, " << readable_count(tokens) << " tokens, "
-            << readable_count(labels) << " label tokens, " << readable_count(dropped) << " dropped by the policies, "
-            << readable_count(cut) << " cut\n"
-            << "run         " << readable_count(plan.total_steps) << " steps of " << recipe.batch.samples
-            << " samples, " << readable_count(plan.epoch_size) << " samples an epoch\n"
-            << "work        about " << readable_short(cost.flops) << " floating-point operations a step\n";
+            << readable_bytes(cost.trained_bytes) << ", a device pass of "
+            << readable_count(cost.pass_tokens) << " tokens about "
+            << readable_bytes(cost.pass_bytes) << "; LibTorch itself is not counted\n"
+            << "data        " << readable_count(records) << " records, " << readable_count(tokens)
+            << " tokens, " << readable_count(labels) << " label tokens, " << readable_count(dropped)
+            << " dropped by the policies, " << readable_count(cut) << " cut\n"
+            << "run         " << readable_count(plan.total_steps) << " steps of "
+            << recipe.batch.samples << " samples, " << readable_count(plan.epoch_size)
+            << " samples an epoch\n"
+            << "work        about " << readable_short(cost.flops)
+            << " floating-point operations a step\n";
 }
 
 }  // namespace finer

@@ -1,8 +1,8 @@
 #pragma once
 
-#include <string>
-
 #include "finer/recipe/recipe.h"
+
+#include <string>
 
 namespace finer {
 
@@ -10,7 +10,8 @@ namespace finer {
 ///
 /// resume   "auto", "never", or a checkpoint directory
 /// returns  0 done, 130 / 143 stopped by SIGINT / SIGTERM after a checkpoint
-/// Throws: what reading the model and the data throws; CheckpointError when a checkpoint does not belong to the recipe.
+/// Throws: what reading the model and the data throws; CheckpointError when a checkpoint does not
+/// belong to the recipe.
 int train(const Recipe& recipe, const std::string& resume);
 
 /// Reads headers and every sample's tokens, prints what would train, and how much, to stdout.
