@@ -6,6 +6,8 @@
 #include "lora/attach.h"
 #include "tests/model/tiny_llava.h"
 
+#include <ATen/Parallel.h>
+
 #include <memory>
 #include <string>
 #include <utility>
@@ -72,6 +74,7 @@ inline data::StepBatch step_of(std::vector<std::vector<data::ReadySample>> passe
 struct TinyRun {
   explicit TinyRun(const TrainConfig& train = {}, double dropout = 0, OptimConfig optim = fast())
       : model(tiny_llava()) {
+    at::set_num_threads(1);  // tensors of a few hundred numbers: a second thread only costs
     const lora::AttachParts parts{train.language == "lora", train.vision == "lora"};
     if (parts.language || parts.vision) {
       lora::LoraConfig config;
