@@ -4,6 +4,7 @@
 #include "finer/core/near_miss.h"
 #include "finer/io/tensor_file.h"
 #include "finer/io/weight_names.h"
+#include "finer/model/config_fields.h"
 
 #include <nlohmann/json.hpp>
 
@@ -174,10 +175,9 @@ ProjectorConfig read_projector_file(const fs::path& path) {
 
 void read_projector_type(const ConfigObject& config, const std::string& key, LlavaConfig& out) {
   out.projector.kind = config.text(key, "linear");
-  const auto& kind = out.projector.kind;
-  const bool is_mlp = kind.size() == 10 && kind.rfind("mlp", 0) == 0 &&
-                      kind.substr(4) == "x_gelu" && kind[3] >= '1' && kind[3] <= '9';
-  if (kind != "linear" && !is_mlp) config.fail(key, "linear or mlpNx_gelu");
+  if (!is_projector_kind(out.projector.kind)) {
+    config.fail(key, "linear or mlpNx_gelu with N from 1 to 16");
+  }
 }
 
 LlavaConfig read_llava_hf(const ConfigObject& config) {
