@@ -287,6 +287,40 @@ TEST_CASE("original LLaVA's LoRA directories are read", "[lora]") {
         5e-6);
 }
 
+TEST_CASE("names that a live PEFT model has are read: the adapter's own, and modules_to_save",
+          "[lora]") {
+  AdapterCopy copy("full");
+  Tensors live;
+  for (const auto& [name, tensor] : copy.tensors) {
+    auto other = name;
+    const std::string suffix = ".weight", projector = "multi_modal_projector.";
+    const auto at = other.find(projector);
+    if (at != std::string::npos) {
+      other.insert(at + projector.size(), "modules_to_save.default.");
+    } else {
+      other.insert(other.size() - suffix.size(), ".default");
+    }
+    live[other] = tensor;
+  }
+  copy.tensors = live;
+  const auto model = attached("full");
+  fill_adapter(*model, copy.save());
+  CHECK(difference(picture_logits(*model), golden("lora/full.safetensors").at("picture.logits")) <
+        5e-6);
+
+  copy.tensors.clear();
+  for (const auto& [name, tensor] : live) {
+    auto other = name;
+    const auto at = other.find("modules_to_save.default.");
+    if (at != std::string::npos)
+      other.erase(at + 16, 8);  // "modules_to_save.", as some versions write
+    copy.tensors[other] = tensor;
+  }
+  const auto again = attached("full");
+  fill_adapter(*again, copy.save());
+  CHECK(at::equal(picture_logits(*again), picture_logits(*model)));
+}
+
 TEST_CASE("filling refuses another rank, scale, or set of layers, naming the layer", "[lora]") {
   const auto fill = [&](LoraConfig config) {
     return refusal([&] {
