@@ -146,7 +146,8 @@ def files(b):
     b.expect("missing model directory", r'nowhere.*config\.json|nowhere: ', "model.from_scratch=null", "model.llava=nowhere")
     b.expect("missing tokenizer", r'nowhere\.model.*', "model.tokenizer=nowhere.model")
     b.expect("a tokenizer that is none", r'names\.json.*', "model.tokenizer=runs/e2e/names.json")
-    b.expect("tokenizer and model of different vocabulary size", r'640 .*(900|rows)', "model.from_scratch.language.vocab_size=900")
+    b.expect("tokenizer and model of different vocabulary size", r'640 .*(900|rows)',
+             "model.from_scratch.language.vocab_size=900")
     b.expect("more pieces than rows", r'640 .*600', "model.from_scratch.language.vocab_size=600")
 
 
@@ -210,8 +211,8 @@ def models(b):
     config = json.loads((folder / "config.json").read_text())
     config["text_config"]["intermediate_size"] = 161
     (folder / "config.json").write_text(json.dumps(config))
-    b.expect("weights of another size", r'wide/model\.safetensors: tensor ".*" has shape \[.*160.*\], the config asks for \[.*161',
-             *words)
+    b.expect("weights of another size",
+             r'wide/model\.safetensors: tensor ".*" has shape \[.*160.*\], the config asks for \[.*161', *words)
     folder, words = b.model("deep")
     config["text_config"].update(intermediate_size=160, num_hidden_layers=3)
     (folder / "config.json").write_text(json.dumps(config))
@@ -219,18 +220,21 @@ def models(b):
     folder, words = b.model("pickled")
     (folder / "model.safetensors").unlink()
     torch_zip(folder / "pytorch_model.bin", {"language_model.model.norm.weight": CodeInside()})
-    b.expect("a pickle with code in it", r'pickled/pytorch_model\.bin: .*"(posix|os)\.system".*not allowed.*nothing was run', *words)
+    b.expect("a pickle with code in it",
+             r'pickled/pytorch_model\.bin: .*"(posix|os)\.system".*not allowed.*nothing was run', *words)
     torch_zip(b.work / "mm_projector.bin", [CodeInside()])
     b.expect("a projector with code in it", r'mm_projector\.bin: .*"(posix|os)\.system".*not allowed',
-             "model.from_scratch=null", "model.language=full/model", "model.vision=full/model", "model.projector=mm_projector.bin")
+             "model.from_scratch=null", "model.language=full/model", "model.vision=full/model",
+             "model.projector=mm_projector.bin")
 
 
 def adapters(b):
     b.expect("an adapter for another model", r'base/adapter.*: .*(rank|shape|\[)', "model.from_scratch.language.mlp_width=168",
              "lora.init_from=base/adapter")
-    b.expect("an adapter of another rank", r'base/adapter: .*rank 8', "lora.rank=4", "lora.alpha=8", "lora.init_from=base/adapter")
-    b.expect("an adapter with more layers", r'base/adapter: holds an adapter for .*, which lora\.targets does not name', "lora.targets=[q_proj]",
+    b.expect("an adapter of another rank", r'base/adapter: .*rank 8', "lora.rank=4", "lora.alpha=8",
              "lora.init_from=base/adapter")
+    b.expect("an adapter with more layers", r'base/adapter: holds an adapter for .*, which lora\.targets does not name',
+             "lora.targets=[q_proj]", "lora.init_from=base/adapter")
     b.expect("a missing adapter", r'nowhere: is not an adapter directory', "lora.init_from=nowhere")
     shutil.copytree(b.work / "base" / "adapter", b.work / "cut-adapter")
     weights = b.work / "cut-adapter" / "adapter_model.safetensors"
@@ -243,8 +247,9 @@ def adapters(b):
 def checkpoints(b):
     same = ["optim.steps=2"]
     before = harness.tree(b.work / "base")
-    b.expect("another recipe than the run's", r'base/checkpoints/step-2: was made by another recipe: .*rank: 8.*rank: 4.*--resume never',
-             *same, "lora.rank=4", output="base", dry=False)
+    b.expect("another recipe than the run's",
+             r'base/checkpoints/step-2: was made by another recipe: .*rank: 8.*rank: 4.*--resume never', *same,
+             "lora.rank=4", output="base", dry=False)
     b.expect("--resume of what is no checkpoint", r'base/adapter: is not a complete checkpoint \(no COMPLETE marker\)',
              *same, "--resume", "base/adapter", dry=False)
     b.expect("--resume of what is not there", r'nowhere: ', *same, "--resume", "nowhere", dry=False)
@@ -257,7 +262,8 @@ def checkpoints(b):
     state = broken / "state.json"
     whole = state.read_text()
     state.write_text(whole[:40])
-    b.expect("a checkpoint's state with a hole", r'broken/checkpoints/step-2/state\.json: is not JSON at byte 41; use another checkpoint', *same, "--resume",
+    b.expect("a checkpoint's state with a hole",
+             r'broken/checkpoints/step-2/state\.json: is not JSON at byte 41; use another checkpoint', *same, "--resume",
              "broken/checkpoints/step-2", dry=False)
     state.write_text(whole)
     optimizer = broken / "optimizer.safetensors"

@@ -152,7 +152,8 @@ def never(r):
     r.test.train("output=old/run", "optim.steps=3")
     before = harness.tree(r.test.work / "old" / "run")
     err = r.finish("old", "--resume", "never")
-    r.test.check(harness.tree(r.test.work / "old" / "run.before-1") == before, "--resume never: the old run was not moved aside whole")
+    r.test.check(harness.tree(r.test.work / "old" / "run.before-1") == before,
+                 "--resume never: the old run was not moved aside whole")
     r.test.check("run.before-1" in err, f"--resume never does not say where the old run went:\n{err}")
     r.compare("old", "--resume never")
 
