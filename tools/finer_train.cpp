@@ -31,7 +31,7 @@ int main(int argc, char** argv) {
     }
     const auto recipe = finer::load_recipe(recipe_file, overrides);
     if (is_dry) {
-      finer::dry_run(recipe);
+      finer::dry_run(recipe, resume);
       return 0;
     }
     return finer::train(recipe, resume);

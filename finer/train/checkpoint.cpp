@@ -112,18 +112,10 @@ std::optional<fs::path> newest_checkpoint(const fs::path& run_dir) {
   return all.back().second;
 }
 
-RunState load_checkpoint(const fs::path& dir, Llava& model, AdamW& optimizer) {
+RunState read_run_state(const fs::path& dir) {
   if (!fs::exists(dir / "COMPLETE")) {
     throw CheckpointError(dir.string() + ": is not a complete checkpoint (no COMPLETE marker)");
   }
-  if (!lora::adapted_linears(model).empty()) {
-    const at::NoGradGuard no_gradients;
-    lora::fill_adapter(model, dir / "adapter");
-  }
-  const auto file = open_tensor_file(dir / "optimizer.safetensors");
-  std::map<std::string, at::Tensor> tensors;
-  for (const auto& [name, info] : file->tensors()) tensors[name] = file->read(name);
-  optimizer.load_state(tensors, (dir / "optimizer.safetensors").string());
   RunState state;
   try {
     std::ifstream stream(dir / "state.json");
@@ -147,6 +139,19 @@ RunState load_checkpoint(const fs::path& dir, Llava& model, AdamW& optimizer) {
         ": lacks a key, or holds another type than this version of finer writes; use another "
         "checkpoint, or --resume never");
   }
+  return state;
+}
+
+RunState load_checkpoint(const fs::path& dir, Llava& model, AdamW& optimizer) {
+  auto state = read_run_state(dir);
+  if (!lora::adapted_linears(model).empty()) {
+    const at::NoGradGuard no_gradients;
+    lora::fill_adapter(model, dir / "adapter");
+  }
+  const auto file = open_tensor_file(dir / "optimizer.safetensors");
+  std::map<std::string, at::Tensor> tensors;
+  for (const auto& [name, info] : file->tensors()) tensors[name] = file->read(name);
+  optimizer.load_state(tensors, (dir / "optimizer.safetensors").string());
   return state;
 }
 

@@ -31,7 +31,12 @@ void save_checkpoint(const std::filesystem::path& run_dir, const RunState& state
 /// The newest complete checkpoint of a run directory.
 std::optional<std::filesystem::path> newest_checkpoint(const std::filesystem::path& run_dir);
 
-/// Fills model and optimizer; returns where the run stood. Throws: CheckpointError.
+/// Where the run stood that made a checkpoint. Throws: CheckpointError for one without COMPLETE, or
+/// a broken file.
+RunState read_run_state(const std::filesystem::path& dir);
+
+/// Fills model and optimizer from a checkpoint; returns where the run stood. Throws:
+/// CheckpointError.
 RunState load_checkpoint(const std::filesystem::path& dir, Llava& model, AdamW& optimizer);
 
 /// Writes adapter and trained projector to `dir` (lora/peft_io.h). Returns false where neither

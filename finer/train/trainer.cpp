@@ -11,6 +11,7 @@
 #include "finer/train/movement.h"
 #include "finer/train/progress.h"
 #include "finer/train/readable.h"
+#include "finer/train/resume.h"
 #include "finer/train/run_outcome.h"
 #include "finer/train/run_setup.h"
 #include "finer/train/step.h"
@@ -33,26 +34,6 @@ namespace finer {
 namespace {
 
 namespace fs = std::filesystem;
-
-struct Plan {
-  int64_t epoch_size = 0;  // samples
-  int64_t total_steps = 0;
-  int64_t last_position = 0;  // sampler position behind the run's last sample
-};
-
-// As transformers: steps an epoch round up, a run of E epochs takes ceil(E * steps an epoch).
-Plan make_plan(const Recipe& recipe, int64_t epoch_size) {
-  Plan plan;
-  plan.epoch_size = epoch_size;
-  if (epoch_size == 0) throw DataError("data.sets: no sample in any set");
-  const int64_t a_epoch = (epoch_size + recipe.batch.samples - 1) / recipe.batch.samples;
-  plan.total_steps =
-      static_cast<int64_t>(std::ceil(recipe.optim.epochs * static_cast<double>(a_epoch)));
-  if (recipe.optim.steps > 0) plan.total_steps = std::min(plan.total_steps, recipe.optim.steps);
-  const int64_t whole = plan.total_steps / a_epoch, rest = plan.total_steps % a_epoch;
-  plan.last_position = whole * epoch_size + std::min(epoch_size, rest * recipe.batch.samples);
-  return plan;
-}
 
 std::vector<TrainedPart> part_table(Llava& model, const Recipe& recipe,
                                     const std::vector<Trainable>& trainables) {
@@ -94,103 +75,30 @@ std::string part_text(const std::vector<TrainedPart>& table,
   return out.str();
 }
 
-// Lines of the resolved recipe that decide the result.
-std::vector<std::string> deciding_lines(const std::string& yaml) {
-  std::vector<std::string> out;
-  std::istringstream stream(yaml);
-  std::string line, section;
-  while (std::getline(stream, line)) {
-    if (line.empty() || line[0] == '#') continue;
-    if (line[0] != ' ') section = line.substr(0, line.find(':'));
-    if (section == "checkpoint" || section == "log" || section == "threads" ||
-        section == "device" || section == "output") {
-      continue;
-    }
-    // What only says how, or what to do with broken records, may change when a run goes on.
-    const auto is_key = [&](const char* key) {
-      return line.find(std::string(" ") + key + ":") != std::string::npos;
-    };
-    if (is_key("workers") || is_key("prefetch_steps") || is_key("on_bad_record") ||
-        is_key("max_bad_records"))
-      continue;
-    out.push_back(section + ": " + line);
-  }
-  return out;
-}
-
-void check_same_recipe(const fs::path& checkpoint, const Recipe& recipe) {
-  std::ifstream stream(checkpoint / "recipe.yaml");
-  const std::string before((std::istreambuf_iterator<char>(stream)),
-                           std::istreambuf_iterator<char>());
-  const auto was = deciding_lines(before), now = deciding_lines(recipe_to_yaml(recipe));
-  for (size_t i = 0; i < std::max(was.size(), now.size()); ++i) {
-    const std::string a = i < was.size() ? was[i] : "(nothing)",
-                      b = i < now.size() ? now[i] : "(nothing)";
-    if (a == b) continue;
-    throw CheckpointError(checkpoint.string() + ": was made by another recipe: it has \"" + a +
-                          "\", this one \"" + b +
-                          "\"; use that recipe, another output, or --resume never");
-  }
-}
-
 bool has_picture(const data::StepBatch& batch) {
   return std::any_of(batch.passes.begin(), batch.passes.end(),
                      [](const auto& pass) { return pass.num_images > 0; });
-}
-
-void move_aside(const fs::path& run_dir) {
-  if (!fs::exists(run_dir)) return;
-  for (int i = 1;; ++i) {
-    const fs::path aside = run_dir.string() + ".before-" + std::to_string(i);
-    if (fs::exists(aside)) continue;
-    fs::rename(run_dir, aside);
-    log::info("the earlier run was moved to " + aside.string());
-    return;
-  }
 }
 
 }  // namespace
 
 int train(const Recipe& recipe, const std::string& resume) {
   const fs::path run_dir = recipe.output;
-  std::optional<fs::path> checkpoint;
-  if (resume == "auto") {
-    checkpoint = newest_checkpoint(run_dir);
-  } else if (resume == "never") {
-    move_aside(run_dir);
-  } else {
-    checkpoint = resume;
-    if (!fs::exists(*checkpoint / "COMPLETE")) {
-      throw CheckpointError(resume + ": is not a complete checkpoint (no COMPLETE marker)");
-    }
+  const auto checkpoint = choose_checkpoint(recipe, resume);
+  if (checkpoint && is_finished(recipe, *checkpoint)) {
+    log::info("this run is finished: " + run_dir.string() + " (--resume never starts it anew)");
+    return 0;
   }
-  if (checkpoint) check_same_recipe(*checkpoint, recipe);
-
   auto run = open_run(recipe, true);
   if (!recipe.lora.init_from.empty()) {
     const at::NoGradGuard no_gradients;
     lora::fill_adapter(*run.model, recipe.lora.init_from);
   }
   AdamW optimizer(prepare_training(*run.model, recipe.train), recipe.optim);
-  RunState state;
-  state.base_hash = base_hash(recipe.model, recipe.seed);
-  for (const auto& set : run.source->datasets()) state.data_hashes.push_back(set.content_hash());
-  if (checkpoint) {
-    const auto hashes = state.data_hashes;
-    const auto base = state.base_hash;
-    state = load_checkpoint(*checkpoint, *run.model, optimizer);
-    if (state.base_hash != base) {
-      throw CheckpointError(checkpoint->string() +
-                            ": was made with another base model; its files have changed since");
-    }
-    for (size_t i = 0; i < hashes.size(); ++i) {
-      if (i >= state.data_hashes.size() || hashes[i] != state.data_hashes[i]) {
-        throw CheckpointError(checkpoint->string() + ": was made with other data: " +
-                              recipe.data.sets[i].path + " has changed since");
-      }
-    }
-  }
+  RunState state = starting_state(recipe, *run.source, checkpoint);
+  if (checkpoint) load_checkpoint(*checkpoint, *run.model, optimizer);
 
+  if (resume == "never") move_aside(run_dir);
   fs::create_directories(run_dir);
   log::add_file(run_dir / "logs" / "rank-0.log");
   atomic_write(run_dir / "recipe.yaml", recipe_to_yaml(recipe));
@@ -292,16 +200,19 @@ int train(const Recipe& recipe, const std::string& resume) {
       is_complete ? "finished" : "stopped at step " + std::to_string(state.step);
   if (is_complete) write_result(run_dir, recipe, run, state, table);
   write_report(run_dir, recipe, run, state, table, outcome, is_complete);
+  if (is_complete) atomic_write(run_dir / "FINISHED", "");
   log::info(outcome + ": " + run_dir.string());
   return is_complete || signal == 0 ? 0 : 128 + signal;
 }
 
-void dry_run(const Recipe& recipe) {
+void dry_run(const Recipe& recipe, const std::string& resume) {
+  const auto checkpoint = choose_checkpoint(recipe, resume);
   auto run = open_run(recipe, false);
   const auto trainables = prepare_training(*run.model, recipe.train);
   data::Sampler sampler(run.source->sizes(), run.source->weights(), recipe.seed,
                         recipe.data.shuffle);
   const auto plan = make_plan(recipe, sampler.epoch_size());
+  const RunState state = starting_state(recipe, *run.source, checkpoint);
   int64_t records = 0, tokens = 0, labels = 0, pictures = 0, dropped = 0, cut = 0;
   for (size_t s = 0; s < run.source->datasets().size(); ++s) {
     for (int64_t i = 0; i < run.source->datasets()[s].size(); ++i) {
@@ -341,6 +252,9 @@ void dry_run(const Recipe& recipe) {
             << "run         " << readable_count(plan.total_steps) << " steps of "
             << recipe.batch.samples << " samples, " << readable_count(plan.epoch_size)
             << " samples an epoch\n"
+            << (checkpoint ? "resume      " + checkpoint->string() + ", after step " +
+                                 std::to_string(state.step) + "\n"
+                           : std::string())
             << "work        about " << readable_short(cost.flops)
             << " floating-point operations a step\n";
 }

@@ -14,7 +14,8 @@ namespace finer {
 /// belong to the recipe.
 int train(const Recipe& recipe, const std::string& resume);
 
-/// Reads headers and every sample's tokens, prints what would train, and how much, to stdout.
-void dry_run(const Recipe& recipe);
+/// Reads headers and every sample's tokens, prints what would train, and how much, to stdout. Fails
+/// on what train would fail on.
+void dry_run(const Recipe& recipe, const std::string& resume = "auto");
 
 }  // namespace finer
