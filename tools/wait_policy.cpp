@@ -1,7 +1,6 @@
-// OpenMP's threads spin while they wait, which is fine alone on a machine and ruinous beside other
-// work: with two busy neighbours on two cores a training step took ten times as long. The runtime
-// reads its wait policy from the environment before main(), so a program started without one starts
-// itself again with OMP_WAIT_POLICY=passive. docs/decisions/0004.
+// OpenMP's threads spin for milliseconds while they wait, which is fine alone on a machine and
+// ruinous beside other work. The runtime reads how long from the environment before main(), so a
+// program started without a setting starts itself again with a short one: docs/decisions/0004.
 #include <unistd.h>
 
 #include <cstring>
@@ -16,9 +15,9 @@ bool is_setting(const char* entry, const char* name) {
 
 // Runs before the constructors of the shared libraries, whose loading it would otherwise pay twice.
 // Nothing of the C library may be used here that needs its own constructor.
-void wait_passively(int /*argc*/, char** argv, char** envp) {
+void spin_briefly(int /*argc*/, char** argv, char** envp) {
   constexpr int kMost = 4096;
-  static char passive[] = "OMP_WAIT_POLICY=passive";
+  static char brief[] = "GOMP_SPINCOUNT=4000";
   static char* environment[kMost + 2];
   int count = 0;
   for (; envp[count] != nullptr; ++count) {
@@ -28,12 +27,12 @@ void wait_passively(int /*argc*/, char** argv, char** envp) {
     }
     environment[count] = envp[count];
   }
-  environment[count] = passive;
+  environment[count] = brief;
   execve("/proc/self/exe", argv, environment);  // where it fails the program goes on as it is
 }
 
 using Starter = void (*)(int, char**, char**);
-[[gnu::section(".preinit_array"), gnu::used]] const Starter kWaitPassively = wait_passively;
+[[gnu::section(".preinit_array"), gnu::used]] const Starter kSpinBriefly = spin_briefly;
 
 }  // namespace
 #endif

@@ -20,8 +20,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int64_t kReportSamples = 8;
-constexpr int64_t kAnswerTokens = 48;
+constexpr int64_t kReportSamples = 6;
+constexpr int64_t kAnswerSlack = 4;  // tokens an answer may be longer than its gold
 
 std::string hex(uint64_t value) {
   char text[17];
@@ -93,7 +93,7 @@ std::optional<ReportSample> answered_sample(const Recipe& recipe, const RunSetup
     out.gold = record.turns[1].value;
     out.answer =
         run.tokenizer->decode(generate_plain(*run.model, ready.input_ids, ready.image_begin, pixels,
-                                             run.tokenizer->eos_id(), kAnswerTokens));
+                                             run.tokenizer->eos_id(), gold_tokens + kAnswerSlack));
     return out;
   } catch (const DataError&) {  // the run has dealt with it by its policy
     return std::nullopt;
