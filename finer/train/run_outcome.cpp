@@ -91,6 +91,7 @@ std::optional<ReportSample> answered_sample(const Recipe& recipe, const RunSetup
     out.name = record.image.value_or(record.id);
     out.question = record.turns[0].value;
     out.gold = record.turns[1].value;
+    const auto gold_tokens = static_cast<int64_t>(run.tokenizer->encode(out.gold).size());
     out.answer =
         run.tokenizer->decode(generate_plain(*run.model, ready.input_ids, ready.image_begin, pixels,
                                              run.tokenizer->eos_id(), gold_tokens + kAnswerSlack));
