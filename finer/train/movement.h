@@ -10,7 +10,7 @@ namespace finer {
 /// Holds what a run says of itself against what it does: every tensor that trains moves, no frozen
 /// one does.
 ///
-/// Sums of values and of absolute values are compared, so that nothing is copied.
+/// Sums of values and norms are compared, so that nothing is copied.
 class MovementCheck {
  public:
   MovementCheck(const Llava& model, const std::vector<Trainable>& trainables);
