@@ -32,6 +32,7 @@ struct DataConfig {
 struct BatchConfig {
   int64_t samples = 128;          // samples an optimizer step, over all ranks
   int64_t device_tokens = 16384;  // packed tokens a device pass; one sample alone may be longer
+  bool share_prefix = true;       // tokens that begin every sample of a pass are computed once
 };
 
 }  // namespace finer::data

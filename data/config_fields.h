@@ -40,6 +40,8 @@ inline void describe(FieldVisitor& v, BatchConfig& c) {
   v.field("samples", c.samples, "samples an optimizer step, over all ranks", between(1, 1048576));
   v.field("device_tokens", c.device_tokens,
           "packed tokens a device pass; one sample alone may be longer", between(1, 67108864));
+  v.field("share_prefix", c.share_prefix,
+          "the system text that begins every sample of a device pass is computed once");
 }
 
 }  // namespace finer::data

@@ -45,6 +45,7 @@ struct Loader::Impl {
         sampler(std::move(order)),
         step_samples(batch.samples),
         device_tokens(batch.device_tokens),
+        shares_prefix(batch.share_prefix),
         max_bad_records(data.max_bad_records),
         most_in_flight(static_cast<size_t>(std::max<int64_t>(1, data.prefetch_steps))),
         next_step(first_step),
@@ -147,8 +148,9 @@ struct Loader::Impl {
     for (const int64_t count : split_by_tokens(lengths, device_tokens)) {
       const auto to = from + count;
       batch.passes.push_back(pack({std::make_move_iterator(from), std::make_move_iterator(to)}));
+      PackedBatch& pass = batch.passes.back();
+      if (shares_prefix) pass.shared_prefix = shareable_prefix(pass);
       from = to;
-      const PackedBatch& pass = batch.passes.back();
       batch.num_tokens += pass.num_tokens();
       batch.num_label_tokens += pass.num_label_tokens;
       batch.label_weight += pass.label_weight;
@@ -261,6 +263,7 @@ struct Loader::Impl {
   Sampler sampler;  // plan() only, under the lock
   const int64_t step_samples;
   const int64_t device_tokens;
+  const bool shares_prefix;
   const int64_t max_bad_records;
   const size_t most_in_flight;
   int64_t next_step;

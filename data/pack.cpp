@@ -127,4 +127,27 @@ std::vector<int64_t> split_by_tokens(const std::vector<int64_t>& lengths, int64_
   return counts;
 }
 
+int64_t shareable_prefix(const PackedBatch& batch) {
+  if (batch.num_sequences() < 2) return 0;
+  const auto begin_of = [&](int64_t s) { return static_cast<size_t>(batch.bounds[s]); };
+  int64_t prefix = batch.num_tokens();
+  for (int64_t s = 0; s < batch.num_sequences(); ++s) {
+    const int64_t length = batch.bounds[s + 1] - batch.bounds[s];
+    int64_t same = 0;
+    // the token before a target predicts it, so it must not be shared either
+    while (same < std::min(prefix, length - 1) &&
+           batch.input_ids[begin_of(s) + same] == batch.input_ids[same] &&
+           batch.labels[begin_of(s) + same + 1] == kIgnoreLabel) {
+      ++same;
+    }
+    prefix = same;
+  }
+  for (const int64_t slot : batch.image_slots) {
+    const auto after = std::upper_bound(batch.bounds.begin(), batch.bounds.end(), slot);
+    prefix = std::min(prefix, slot - *(after - 1));
+  }
+  const bool is_worth_it = prefix * (batch.num_sequences() - 1) * 20 >= batch.num_tokens();
+  return is_worth_it ? prefix : 0;
+}
+
 }  // namespace finer::data

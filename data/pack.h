@@ -36,6 +36,7 @@ struct PackedBatch {
   std::vector<float> loss_weights;  // [S], factor on the loss of each sequence's targets
   std::vector<SampleRef> refs;      // [S]
   std::vector<std::string> ids;     // [S]
+  int64_t shared_prefix = 0;        // tokens that begin every sequence and may be computed once
   int64_t num_images = 0;           // N
   int64_t num_label_tokens = 0;     // targets after the shift
   double label_weight = 0;          // targets times their loss weight: the divisor of the loss
@@ -61,6 +62,11 @@ bool make_ready(const TokenizedSample& tokens, int64_t image_positions, int64_t 
 
 /// Appends the samples, in order, to one packed row.
 PackedBatch pack(std::vector<ReadySample> samples);
+
+/// Tokens that all sequences have in common at their beginning, before any picture and any position
+/// with a target, and fewer than the shortest has; 0 where sharing them would save less than a
+/// twentieth of the tokens.
+int64_t shareable_prefix(const PackedBatch& batch);
 
 /// Splits a step's samples, in their order, into device passes of at most `device_tokens` tokens (a
 /// longer sample stands alone). Returns the number of samples of each pass.

@@ -1,6 +1,7 @@
 #include "finer/model/llama.h"
 
 #include "finer/nn/recompute.h"
+#include "finer/nn/rows.h"
 
 #include <torch/csrc/autograd/custom_function.h>
 
@@ -35,7 +36,7 @@ LlamaLayer::LlamaLayer(const std::string& path, const LanguageConfig& c, at::Ten
 at::Tensor LlamaLayer::forward(const at::Tensor& x_TD, const RopeRows& rope, const Packing& packing,
                                const at::Tensor& rows) const {
   const auto attended = attention.forward(input_norm.forward(x_TD), rope, packing, rows);
-  const auto h_TD = (rows.defined() ? x_TD.index_select(0, rows) : x_TD) + attended;
+  const auto h_TD = (rows.defined() ? select_rows(x_TD, rows) : x_TD) + attended;
   return h_TD + mlp.forward(post_attention_norm.forward(h_TD));
 }
 

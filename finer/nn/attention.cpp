@@ -2,6 +2,7 @@
 
 #include "finer/core/error.h"
 #include "finer/nn/rope.h"
+#include "finer/nn/rows.h"
 
 #include <ATen/ops/_flash_attention_backward.h>
 #include <ATen/ops/_flash_attention_forward.h>
@@ -177,8 +178,14 @@ Attention::Attention(const std::string& path, const AttentionConfig& config,
 
 at::Tensor Attention::forward(const at::Tensor& x_TD, const RopeRows& rope, const Packing& packing,
                               const at::Tensor& rows) const {
-  auto out = attend_packed(qkv_proj.forward(x_TD), rope, packing, config_);
-  return o_proj.forward(rows.defined() ? out.index_select(0, rows) : out);
+  const auto qkv_TX = qkv_proj.forward(x_TD);
+  if (packing.shared_prefix == 0) {
+    const auto out = attend_packed(qkv_TX, rope, packing, config_);
+    return o_proj.forward(rows.defined() ? select_rows(out, rows) : out);
+  }
+  const auto out = attend_packed(expand_shared(qkv_TX, packing), rope, packing, config_);
+  return o_proj.forward(
+      select_rows(out, rows.defined() ? packing.kept.index_select(0, rows) : packing.kept));
 }
 
 }  // namespace finer

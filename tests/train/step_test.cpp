@@ -112,6 +112,45 @@ TEST_CASE("a packed batch and its samples one by one give the same losses and gr
   }
 }
 
+TEST_CASE(
+    "a beginning that all samples share is computed once, and changes no more than a rounding",
+    "[train]") {
+  std::vector<data::ReadySample> samples = {
+      tiny_sample({1, 7, 8, 9, 30, 31, 32}, 2),
+      tiny_sample({1, 7, 8, 9, 63, 63, 63, 63, 50, 2}, 2, drawn({3, 8, 8}, 12)),
+      tiny_sample({1, 7, 8, 9, 40, 2}, 1)};
+  TinyRun apart, together;
+  auto batch = step_of({samples});
+  train_step(*apart.model, *apart.optimizer, batch, {}, 0.0, 1);
+  const auto want = apart.gradients();
+  const double loss = train_step(*apart.model, *apart.optimizer, batch, {}, 0.0, 1).loss;
+
+  batch.passes[0].shared_prefix = data::shareable_prefix(batch.passes[0]);
+  REQUIRE(batch.passes[0].shared_prefix == 4);
+  CHECK(train_step(*together.model, *together.optimizer, batch, {}, 0.0, 1).loss ==
+        Approx(loss).epsilon(1e-6));
+  const auto got = together.gradients();
+  REQUIRE(got.size() == want.size());
+  for (const auto& [name, gradient] : want) {
+    INFO(name);
+    CHECK(at::allclose(got.at(name), gradient, 1e-4, 1e-6));
+  }
+}
+
+TEST_CASE("what may be shared ends before pictures, targets and the shortest sample's end",
+          "[train]") {
+  const auto prefix = [](std::vector<data::ReadySample> samples) {
+    return data::shareable_prefix(data::pack(std::move(samples)));
+  };
+  CHECK(prefix({tiny_sample({1, 7, 8, 9, 10}, 1), tiny_sample({1, 7, 8, 9, 10}, 1)}) == 3);
+  CHECK(prefix({tiny_sample({1, 7, 8, 9, 10}, 1), tiny_sample({1, 7, 8}, 1)}) == 1);
+  CHECK(prefix({tiny_sample({1, 7, 8, 9, 10}, 3), tiny_sample({1, 7, 8, 9, 10}, 1)}) == 1);
+  CHECK(prefix({tiny_sample({1, 63, 63, 63, 63, 5, 2}, 1, drawn({3, 8, 8}, 1)),
+                tiny_sample({1, 63, 63, 63, 63, 5, 2}, 1, drawn({3, 8, 8}, 2))}) == 1);
+  CHECK(prefix({tiny_sample({1, 7, 8}, 1)}) == 0);
+  CHECK(prefix({tiny_sample({1, 7, 8}, 1), tiny_sample({2, 7, 8}, 1)}) == 0);
+}
+
 TEST_CASE("4 micro-batches equal 1, to a rounding, in loss, gradients and update", "[train]") {
   const auto s = four_samples();
   for (const auto& train : {parts("lora", "full", "frozen"), parts("full", "full", "full")}) {
