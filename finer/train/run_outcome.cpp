@@ -12,7 +12,11 @@
 #include "finer/train/run_report.h"
 #include "finer/train/thumbnail.h"
 
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
 #include <ctime>
+#include <optional>
 
 namespace finer {
 
@@ -21,7 +25,9 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int64_t kReportSamples = 6;
-constexpr int64_t kAnswerSlack = 4;  // tokens an answer may be longer than its gold
+constexpr int64_t kAnswerTokens = 24;  // and no more than the gold answer's and some
+constexpr int64_t kAnswerSlack = 4;
+constexpr double kAnswersSeconds = 10;  // no further sample is answered after this long
 
 std::string hex(uint64_t value) {
   char text[17];
@@ -92,9 +98,9 @@ std::optional<ReportSample> answered_sample(const Recipe& recipe, const RunSetup
     out.question = record.turns[0].value;
     out.gold = record.turns[1].value;
     const auto gold_tokens = static_cast<int64_t>(run.tokenizer->encode(out.gold).size());
-    out.answer =
-        run.tokenizer->decode(generate_plain(*run.model, ready.input_ids, ready.image_begin, pixels,
-                                             run.tokenizer->eos_id(), gold_tokens + kAnswerSlack));
+    out.answer = run.tokenizer->decode(generate_plain(
+        *run.model, ready.input_ids, ready.image_begin, pixels, run.tokenizer->eos_id(),
+        std::min(kAnswerTokens, gold_tokens + kAnswerSlack)));
     return out;
   } catch (const DataError&) {  // the run has dealt with it by its policy
     return std::nullopt;
@@ -124,11 +130,16 @@ void write_report(const fs::path& run_dir, const Recipe& recipe, const RunSetup&
   report.environment = environment(recipe, run);
   report.recipe_yaml = recipe_to_yaml(recipe);
   if (is_complete) {
+    const auto start = std::chrono::steady_clock::now();
+    const auto has_time = [&] {
+      return std::chrono::steady_clock::now() - start <
+             std::chrono::duration<double>(kAnswersSeconds);
+    };
     for (size_t s = 0; s < run.source->datasets().size(); ++s) {
       const int64_t size = run.source->datasets()[s].size();
       const int64_t wanted =
           std::max<int64_t>(1, kReportSamples / static_cast<int64_t>(recipe.data.sets.size()));
-      for (int64_t i = 0; i < std::min(wanted, size); ++i) {
+      for (int64_t i = 0; i < std::min(wanted, size) && has_time(); ++i) {
         auto sample = answered_sample(recipe, run,
                                       {static_cast<int32_t>(s), i * size / std::min(wanted, size)});
         if (sample) report.samples.push_back(std::move(*sample));
