@@ -110,7 +110,7 @@ RunState starting_state(const Recipe& recipe, const data::SampleSource& source,
   fresh.base_hash = base_hash(recipe.model, recipe.seed);
   for (const auto& set : source.datasets()) fresh.data_hashes.push_back(set.content_hash());
   if (!checkpoint) return fresh;
-  const auto state = read_run_state(*checkpoint);
+  auto state = read_run_state(*checkpoint);
   if (state.base_hash != fresh.base_hash) {
     throw CheckpointError(checkpoint->string() +
                           ": was made with another base model; its files have changed since");
