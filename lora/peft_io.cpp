@@ -116,7 +116,8 @@ Value pattern_value(const std::map<std::string, Value>& patterns, const std::str
     if (pattern.size() > 500)
       throw CheckpointError("adapter_config.json: a pattern of over 500 characters");
     try {
-      const auto re = std::regex("(.*\\.)?(" + pattern + ")");
+      const auto re = std::regex("(.*\\.)?(" + pattern + ")",
+                                 std::regex::ECMAScript | std::regex_constants::__polynomial);
       if (std::regex_match(path, re) || std::regex_match(canonical, re)) return value;
     } catch (const std::regex_error&) {
       throw CheckpointError("adapter_config.json: pattern \"" + pattern +

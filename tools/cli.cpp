@@ -20,7 +20,8 @@ int run(const std::string& program, const std::function<int()>& body) {
     std::cerr << program << ": " << error.what() << std::endl;
     return 2;
   } catch (const std::exception& error) {
-    std::cerr << program << ": internal error: " << error.what() << std::endl;
+    const std::string what = error.what();  // LibTorch adds its stack in further lines
+    std::cerr << program << ": internal error: " << what.substr(0, what.find('\n')) << std::endl;
     return 1;
   }
 }

@@ -23,6 +23,22 @@ namespace fs = std::filesystem;
 
 void add_adapter(Llava& model, const fs::path& adapter) {
   if (adapter.empty()) return;
+  if (fs::exists(adapter / "optimizer.safetensors")) {  // a checkpoint
+    for (const auto& [name, info] :
+         open_tensor_file(adapter / "optimizer.safetensors")->tensors()) {
+      if (name.rfind("leaf/", 0) == 0 && name.find("multi_modal_projector.") == std::string::npos) {
+        throw CheckpointError(
+            adapter.string() +
+            ": is a checkpoint of full tuning, whose weights are not in its adapter; "
+            "use the finished run's model folder as the base");
+      }
+    }
+  }
+  if (!fs::exists(adapter / "adapter_config.json") && fs::is_directory(adapter / "model")) {
+    throw CheckpointError(
+        adapter.string() +
+        ": is a run of full tuning; use its model folder as the base (model.llava)");
+  }
   lora::load_adapter(model, fs::is_directory(adapter / "adapter") ? adapter / "adapter" : adapter);
 }
 

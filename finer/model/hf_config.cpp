@@ -281,6 +281,7 @@ void check_model_config(const LlavaConfig& config, const std::string& where) {
   const auto text = [](int64_t n) { return std::to_string(n); };
   check(l.num_heads % l.num_kv_heads == 0, text(l.num_heads) + " query heads do not split into " +
                                                text(l.num_kv_heads) + " key/value heads");
+  check(l.head_size >= 2, text(l.num_heads) + " heads do not fit a width of " + text(l.width));
   check(l.head_size % 2 == 0,
         "the head size " + text(l.head_size) + " is odd; rotary positions need pairs");
   if (!config.has_vision) return;

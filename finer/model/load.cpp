@@ -217,6 +217,7 @@ std::unique_ptr<Llava> build(const ModelConfig& model, at::Device device, bool c
 }  // namespace
 
 std::unique_ptr<Llava> load_llava(const ModelConfig& model, at::Device device, uint64_t seed) {
+  if (!model.use_from_scratch) plan_llava(model);  // faults before memory is asked for
   return build(model, device, true, seed);
 }
 

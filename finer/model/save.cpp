@@ -2,6 +2,7 @@
 
 #include "finer/core/atomic_file.h"
 #include "finer/core/rng.h"
+#include "finer/image/preprocess.h"
 #include "finer/io/tensor_file.h"
 #include "finer/model/hf_config.h"
 #include "finer/model/load.h"
@@ -88,6 +89,34 @@ Json llava_json(const LlavaConfig& c, int64_t built_layers, const std::string& d
   return json;
 }
 
+// transformers looks the picture's mark up in the embedding before it overwrites it, so the mark
+// needs a row: where the base has none, the next free id, and rows of zeros up to a multiple of 64,
+// as llava-hf has them.
+LlavaConfig with_image_token(LlavaConfig config) {
+  auto& vocab = config.language.vocab_size;
+  if (!config.has_vision || config.image_token_id < vocab) return config;
+  config.image_token_id = vocab;
+  vocab = (vocab / 64 + 1) * 64;
+  return config;
+}
+
+Json picture_json(const VisionConfig& vision) {
+  const PreprocessConfig c;
+  return {{"image_processor_type", "CLIPImageProcessor"},
+          {"processor_class", "LlavaProcessor"},
+          {"do_resize", true},
+          {"size", {{"shortest_edge", vision.image_side_px}}},
+          {"resample", 3},
+          {"do_center_crop", true},
+          {"crop_size", {{"height", vision.image_side_px}, {"width", vision.image_side_px}}},
+          {"do_rescale", true},
+          {"rescale_factor", c.rescale_factor},
+          {"do_normalize", true},
+          {"image_mean", c.mean},
+          {"image_std", c.std},
+          {"do_convert_rgb", true}};
+}
+
 void copy_if_there(const fs::path& from, const fs::path& to) {
   if (!fs::is_regular_file(from)) return;
   std::ifstream stream(from, std::ios::binary);
@@ -100,11 +129,18 @@ void copy_if_there(const fs::path& from, const fs::path& to) {
 
 void save_model(const Llava& model, const ModelConfig& source, const fs::path& dir) {
   fs::create_directories(dir);
-  const auto& config = model.config();
+  const auto config = with_image_token(model.config());
   const auto dtype = dtype_from_name(source.dtype);
   std::map<std::string, at::Tensor> tensors;
   model.visit_weights([&](const std::string& name, const at::Tensor& slot) {
-    tensors[published_name(name, config.has_vision)] = slot.detach().to(dtype);
+    auto value = slot.detach().to(dtype);
+    const bool is_row_a_token =
+        name == "language_model.embed_tokens.weight" || name == "language_model.lm_head.weight";
+    if (is_row_a_token && value.size(0) < config.language.vocab_size) {
+      value = at::cat({value, at::zeros({config.language.vocab_size - value.size(0), value.size(1)},
+                                        value.options())});
+    }
+    tensors[published_name(name, config.has_vision)] = value;
   });
   if (config.has_vision) {  // the class asks for it, and nothing uses it
     const auto options = at::TensorOptions().dtype(dtype);
@@ -127,11 +163,18 @@ void save_model(const Llava& model, const ModelConfig& source, const fs::path& d
   } else {
     copy_if_there(tokenizer, dir / "tokenizer.model");
   }
+  if (!config.has_vision) return;
+  if (config.image_token_id != model.config().image_token_id &&
+      !fs::exists(dir / "added_tokens.json")) {
+    atomic_write(dir / "added_tokens.json",
+                 Json{{"<image>", config.image_token_id}}.dump(2) + "\n");
+  }
   const auto pictures = preprocessor_dir(source);
-  if (!pictures.empty()) {
-    for (const char* name : {"preprocessor_config.json", "processor_config.json"}) {
-      copy_if_there(pictures / name, dir / name);
-    }
+  for (const char* name : {"preprocessor_config.json", "processor_config.json"}) {
+    if (!pictures.empty()) copy_if_there(pictures / name, dir / name);
+  }
+  if (!fs::exists(dir / "preprocessor_config.json") && !fs::exists(dir / "processor_config.json")) {
+    atomic_write(dir / "preprocessor_config.json", picture_json(config.vision).dump(2) + "\n");
   }
 }
 
@@ -149,6 +192,21 @@ uint64_t base_hash(const ModelConfig& source, uint64_t seed) {
     stream.seekg(std::max<std::streamoff>(0, size - kPiece));
     stream.read(piece.data(), static_cast<std::streamsize>(piece.size()));
     add(piece);
+  }
+  std::vector<fs::path> settings = {source.tokenizer};
+  for (const auto& dir : {source.llava, source.language, source.vision, source.tokenizer}) {
+    if (dir.empty() || !fs::is_directory(dir)) continue;
+    for (const char* name :
+         {"config.json", "tokenizer.model", "tokenizer_config.json", "added_tokens.json",
+          "preprocessor_config.json", "processor_config.json"}) {
+      settings.push_back(fs::path(dir) / name);
+    }
+  }
+  for (const auto& path : settings) {
+    if (!fs::is_regular_file(path)) continue;
+    std::ifstream stream(path, std::ios::binary);
+    add(path.filename().string());
+    add(std::string((std::istreambuf_iterator<char>(stream)), std::istreambuf_iterator<char>()));
   }
   if (source.use_from_scratch) {
     add(llava_json(source.from_scratch, source.from_scratch.vision.num_layers, source.dtype)

@@ -15,8 +15,9 @@ namespace finer {
 /// say (not mlp2x) is named by the key `finer_projector`, which finer reads back.
 void save_model(const Llava& model, const ModelConfig& source, const std::filesystem::path& dir);
 
-/// Hash that tells one base from another: names, sizes, and first and last MiB of its files (not
-/// every byte: a base may be 100 GB). "from_scratch" models hash their settings and the seed.
+/// Hash that tells one base from another: settings, tokenizer, and name, size, first and last MiB
+/// of its weight files (not every byte: a base may be 100 GB). "from_scratch" models hash their
+/// settings and the seed.
 uint64_t base_hash(const ModelConfig& source, uint64_t seed);
 
 }  // namespace finer

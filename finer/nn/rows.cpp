@@ -40,10 +40,11 @@ class ExpandSharedFunction : public Function<ExpandSharedFunction> {
     const auto bounds = ctx->saved_data["bounds"].toIntVector();
     const int64_t shared = ctx->saved_data["shared"].toInt();
     auto dx_TX = grads[0].index_select(0, ctx->saved_data["kept"].toTensor());
-    auto d_shared = dx_TX.narrow(0, 0, shared);
+    auto d_shared = dx_TX.narrow(0, 0, shared).to(at::kFloat);  // many small terms: not in 16 bits
     for (size_t s = 1; s + 1 < bounds.size(); ++s) {
       d_shared.add_(grads[0].narrow(0, bounds[s], shared));
     }
+    if (dx_TX.scalar_type() != at::kFloat) dx_TX.narrow(0, 0, shared).copy_(d_shared);
     variable_list out(5);
     out[0] = dx_TX;
     return out;

@@ -57,13 +57,18 @@ std::string base_name(const ModelConfig& model) {
   return model.language.empty() ? "from_scratch" : model.language;
 }
 
+std::string adapter_base(const Recipe& recipe) {
+  const bool is_tuned = recipe.train.language == "full" || recipe.train.vision == "full";
+  return is_tuned ? (fs::path(recipe.output) / "model").string() : base_name(recipe.model);
+}
+
 bool save_adapter_files(const Recipe& recipe, Llava& model, const fs::path& dir) {
   const bool has_projector = model.projector() && recipe.train.projector == "full";
   const bool has_adapter = !lora::adapted_linears(model).empty();
   if (!has_adapter && !has_projector) return false;
   lora::AdapterInfo info;
   info.config = recipe.lora;
-  info.base_model = base_name(recipe.model);
+  info.base_model = adapter_base(recipe);
   info.saves_projector = has_projector;
   info.finer = {{"finer_version", FINER_VERSION}, {"finer_commit", FINER_COMMIT}};
   lora::save_adapter(model, info, dir);

@@ -43,7 +43,8 @@ RunState load_checkpoint(const std::filesystem::path& dir, Llava& model, AdamW& 
 /// trains.
 bool save_adapter_files(const Recipe& recipe, Llava& model, const std::filesystem::path& dir);
 
-/// How the base is named in adapter_config.json: its directory, or "from_scratch".
-std::string base_name(const ModelConfig& model);
+/// The model that a run's adapter fits, as adapter_config.json names it: the base's directory (or
+/// "from_scratch"), or RUN/model where the base itself trained.
+std::string adapter_base(const Recipe& recipe);
 
 }  // namespace finer

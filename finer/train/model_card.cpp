@@ -105,9 +105,7 @@ std::string render(const ModelCard& card) {
       "LlavaForConditionalGeneration\n\n"
       "base = LlavaForConditionalGeneration.from_pretrained(" +
       string_literal(card.base_hub_id.empty() ? card.base_model : card.base_hub_id) +
-      ")\nmodel = PeftModel.from_pretrained(base, \"path/to/this/folder\").eval()\n```\n\n"
-      "Without Python: `finer-chat --model BASE --adapter THIS_FOLDER --image FILE`. "
-      "`finer-export --format merged-hf` writes a model with the adapter merged in.\n";
+      ")\nmodel = PeftModel.from_pretrained(base, \"path/to/this/folder\").eval()\n```\n";
   text += parts_section(card.parts);
   text += facts_section("Settings", card.settings);
   text += sets_section(card.sets);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "finer/model/llava.h"
+#include "finer/train/optim.h"
 #include "finer/train/trainable.h"
 
 #include <vector>
@@ -10,7 +11,8 @@ namespace finer {
 /// Holds what a run says of itself against what it does: every tensor that trains moves, no frozen
 /// one does.
 ///
-/// Sums of values and norms are compared, so that nothing is copied.
+/// A tensor that trains has moved when its first moment is not zero; frozen ones are compared by
+/// sum and norm, so that nothing is copied.
 class MovementCheck {
  public:
   MovementCheck(const Llava& model, const std::vector<Trainable>& trainables);
@@ -19,11 +21,11 @@ class MovementCheck {
   /// projector until a picture has been seen, so the check is made after the second such update
   /// that had a picture (or any, for a text-only model); later calls do nothing. Throws:
   /// std::logic_error naming the tensor: such a run would not train what it was asked to.
-  void after_update(const std::vector<Trainable>& trainables, bool had_picture);
+  void after_update(const AdamW& optimizer, bool had_picture);
 
  private:
   std::vector<std::pair<std::string, at::Tensor>> frozen_;
-  std::vector<at::Tensor> frozen_sums_, trainable_sums_;
+  std::vector<at::Tensor> frozen_sums_;
   bool needs_picture_ = false;
   int updates_ = 0;
 };

@@ -91,6 +91,13 @@ void AdamW::zero_grad() {
   for (auto& t : trainables_) t.leaf.mutable_grad() = at::Tensor();
 }
 
+std::string AdamW::without_gradient() const {
+  for (size_t i = 0; i < trainables_.size(); ++i) {
+    if (!exp_avg_[i].any().item<bool>()) return trainables_[i].name;
+  }
+  return "";
+}
+
 std::map<std::string, at::Tensor> AdamW::state() const {
   std::map<std::string, at::Tensor> out;
   for (size_t i = 0; i < trainables_.size(); ++i) {

@@ -39,6 +39,9 @@ class AdamW {
   /// Throws: CheckpointError for a missing tensor or another shape.
   void load_state(const std::map<std::string, at::Tensor>& state, const std::string& where);
 
+  /// Name of a tensor whose gradients have all been zero so far; empty where there is none.
+  std::string without_gradient() const;
+
   const std::vector<Trainable>& trainables() const { return trainables_; }
 
  private:

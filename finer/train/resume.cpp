@@ -5,6 +5,8 @@
 #include "finer/core/log.h"
 #include "finer/model/save.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cmath>
 #include <fstream>
@@ -122,6 +124,46 @@ RunState starting_state(const Recipe& recipe, const data::SampleSource& source,
     }
   }
   return state;
+}
+
+void check_output(const fs::path& run_dir) {
+  auto folder = fs::absolute(run_dir);
+  while (!fs::exists(folder) && folder.has_parent_path() && folder != folder.parent_path()) {
+    folder = folder.parent_path();
+  }
+  if (!fs::is_directory(folder)) {
+    throw RecipeError("output: " + run_dir.string() + ": " + folder.string() +
+                      " is a file; expected a folder that does not exist yet, or a run's");
+  }
+  if (access(folder.c_str(), W_OK) != 0) {
+    throw RecipeError("output: " + run_dir.string() + ": " + folder.string() +
+                      " cannot be written to");
+  }
+}
+
+void check_position(const Plan& plan, const Recipe& recipe, const RunState& state,
+                    const std::optional<fs::path>& checkpoint) {
+  if (!checkpoint) return;
+  const int64_t samples = recipe.batch.samples;
+  const int64_t a_epoch = (plan.epoch_size + samples - 1) / samples;
+  const int64_t want = state.step / a_epoch * plan.epoch_size +
+                       std::min(plan.epoch_size, state.step % a_epoch * samples);
+  if (state.step >= 0 && state.step <= plan.total_steps && state.position == want) return;
+  throw CheckpointError((*checkpoint / "state.json").string() + ": step " +
+                        std::to_string(state.step) + " at sample " +
+                        std::to_string(state.position) +
+                        " does not fit the recipe, which has sample " + std::to_string(want) +
+                        " there; use another checkpoint, or --resume never");
+}
+
+void set_later_checkpoints_aside(const fs::path& run_dir, int64_t step) {
+  while (const auto newest = newest_checkpoint(run_dir)) {
+    if (read_run_state(*newest).step <= step) return;
+    auto aside = newest->parent_path() / ("before-resume-" + newest->filename().string());
+    while (fs::exists(aside)) aside += "-";
+    fs::rename(*newest, aside);
+    log::info("the later checkpoint was moved to " + aside.string());
+  }
 }
 
 void move_aside(const fs::path& run_dir) {

@@ -36,6 +36,17 @@ bool is_finished(const Recipe& recipe, const std::filesystem::path& checkpoint);
 RunState starting_state(const Recipe& recipe, const data::SampleSource& source,
                         const std::optional<std::filesystem::path>& checkpoint);
 
+/// Refuses an output that cannot be written before anything long is done. Throws: RecipeError.
+void check_output(const std::filesystem::path& run_dir);
+
+/// Throws: CheckpointError where a checkpoint's position is not the one that its step has in this
+/// plan.
+void check_position(const Plan& plan, const Recipe& recipe, const RunState& state,
+                    const std::optional<std::filesystem::path>& checkpoint);
+
+/// A run that goes on from an older checkpoint keeps the later ones under another name.
+void set_later_checkpoints_aside(const std::filesystem::path& run_dir, int64_t step);
+
 /// Renames an earlier run directory to RUN.before-N.
 void move_aside(const std::filesystem::path& run_dir);
 

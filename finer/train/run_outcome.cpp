@@ -158,7 +158,7 @@ void write_result(const fs::path& run_dir, const Recipe& recipe, const RunSetup&
   const auto metrics = read_metrics(run_dir / "metrics.jsonl");
   ModelCard card;
   card.title = run_dir.filename().string();
-  card.base_model = base_name(recipe.model);
+  card.base_model = adapter_base(recipe);
   card.parts = parts;
   card.settings = {{"rank", std::to_string(recipe.lora.rank)},
                    {"alpha", readable_number(recipe.lora.alpha, 6)},

@@ -84,13 +84,14 @@ bool has_picture(const data::StepBatch& batch) {
 
 int train(const Recipe& recipe, const std::string& resume) {
   const fs::path run_dir = recipe.output;
+  check_output(run_dir);
   const auto checkpoint = choose_checkpoint(recipe, resume);
   if (checkpoint && is_finished(recipe, *checkpoint)) {
     log::info("this run is finished: " + run_dir.string() + " (--resume never starts it anew)");
     return 0;
   }
   auto run = open_run(recipe, true);
-  if (!recipe.lora.init_from.empty()) {
+  if (!checkpoint && !recipe.lora.init_from.empty()) {
     const at::NoGradGuard no_gradients;
     lora::fill_adapter(*run.model, recipe.lora.init_from);
   }
@@ -105,6 +106,9 @@ int train(const Recipe& recipe, const std::string& resume) {
   data::Sampler sampler(run.source->sizes(), run.source->weights(), recipe.seed,
                         recipe.data.shuffle);
   const auto plan = make_plan(recipe, sampler.epoch_size());
+  check_position(plan, recipe, state, checkpoint);
+  if (checkpoint) set_later_checkpoints_aside(run_dir, state.step);
+  std::filesystem::remove(run_dir / "FINISHED");
   const auto table = part_table(*run.model, recipe, optimizer.trainables());
   log::info(std::string("finer ") + FINER_VERSION + " (" + FINER_COMMIT + "), device " +
             device_name(run.model->options().device()) + ", " + std::to_string(plan.epoch_size) +
@@ -147,18 +151,18 @@ int train(const Recipe& recipe, const std::string& resume) {
     if (!batch) break;
     const double factor = schedule_factor(recipe.optim, state.step, plan.total_steps);
     const bool is_empty = batch->label_weight == 0;
-    const auto result = is_empty ? StepResult{.skipped = true}
+    const auto result = is_empty ? StepResult{.loss = std::nan(""), .skipped = true}
                                  : train_step(*run.model, optimizer, *batch, recipe.loss, factor,
                                               recipe.seed, scaler ? &*scaler : nullptr);
-    const bool is_update_visible = !result.skipped && recipe.optim.lr * factor > 1e-7;
-    if (is_update_visible) movement.after_update(optimizer.trainables(), has_picture(*batch));
+    const bool is_update_visible = !result.skipped && factor > 0;
+    if (is_update_visible) movement.after_update(optimizer, has_picture(*batch));
     state.step += 1;
     state.position = batch->next_position;
     state.counts = batch->counts;
     if (scaler) state.scaler = scaler->state();
     const bool is_scale_search =
         scaler && std::isfinite(result.loss);  // the scaler gives up by itself
-    bad_in_a_row = result.skipped && !is_empty && !is_scale_search ? bad_in_a_row + 1 : 0;
+    if (!is_empty) bad_in_a_row = result.skipped && !is_scale_search ? bad_in_a_row + 1 : 0;
     state.skipped += result.skipped ? 1 : 0;
 
     StepMetrics m;
@@ -196,6 +200,23 @@ int train(const Recipe& recipe, const std::string& resume) {
   save();
   const int signal = stop.requested();
   const bool is_complete = state.step >= plan.total_steps;
+  const auto& counts = state.counts;
+  if (counts.dropped_over_length + counts.dropped_zero_label + counts.bad_records > 0) {
+    log::warn("left out by the recipe's policies: " + readable_count(counts.dropped_over_length) +
+              " too long, " + readable_count(counts.dropped_zero_label) + " without a target, " +
+              readable_count(counts.bad_records) + " bad");
+  }
+  if (is_complete && counts.samples == 0) {
+    throw DataError("data.sets: every sample was left out, so nothing was trained; " +
+                    readable_count(counts.dropped_over_length) + " are over data.max_tokens " +
+                    std::to_string(recipe.data.max_tokens) +
+                    " (data.over_length: cut_text keeps them)");
+  }
+  if (!is_complete && signal == 0) {
+    throw CheckpointError(run_dir.string() + ": the data ended after step " +
+                          std::to_string(state.step) + " of " + std::to_string(plan.total_steps) +
+                          "; the checkpoint does not fit it (--resume never starts anew)");
+  }
   const std::string outcome =
       is_complete ? "finished" : "stopped at step " + std::to_string(state.step);
   if (is_complete) write_result(run_dir, recipe, run, state, table);
@@ -206,6 +227,8 @@ int train(const Recipe& recipe, const std::string& resume) {
 }
 
 void dry_run(const Recipe& recipe, const std::string& resume) {
+  check_output(recipe.output);
+  open_device(recipe.device);
   const auto checkpoint = choose_checkpoint(recipe, resume);
   auto run = open_run(recipe, false);
   const auto trainables = prepare_training(*run.model, recipe.train);
@@ -233,6 +256,10 @@ void dry_run(const Recipe& recipe, const std::string& resume) {
   for (const auto& row : table) {
     total += row.total;
     trainable += row.trainable;
+  }
+  if (dropped == records) {
+    throw DataError("data.sets: all " + readable_count(records) +
+                    " records are left out by the policies (data.over_length, data.zero_label)");
   }
   const double samples = static_cast<double>(std::max<int64_t>(1, records));
   const StepCost cost =
