@@ -1,0 +1,75 @@
+#pragma once
+
+#include "finer/eval/bootstrap.h"
+
+#include <string>
+#include <vector>
+
+namespace finer {
+
+/// Parts of an evaluation's page. All texts are plain text from anywhere: they are escaped.
+
+struct ReportCell {
+  std::string text;
+  std::string note;        // small, under it: an interval
+  bool is_strong = false;  // the figure that the table is about
+};
+
+struct ReportColumn {
+  std::string name;
+  bool is_number = false;  // right-aligned
+};
+
+struct ReportTable {
+  std::string title;  // may be empty
+  std::string note;   // one sentence under the title; may be empty
+  std::vector<ReportColumn> columns;
+  std::vector<std::vector<ReportCell>> rows;  // as many cells as columns; the first names the row
+};
+
+/// Groups of bars, one bar a series, with the interval as a line over it.
+struct ReportBars {
+  std::string title;
+  std::string note;
+  std::vector<std::string> series;            // "base", "direct", "attr_seek"
+  std::vector<std::string> groups;            // "held-out fine"
+  std::vector<std::vector<Interval>> values;  // [group][series], shares 0..1; NaN mean: no bar
+};
+
+struct ReportLine {
+  std::string name;
+  std::vector<double> x;  // ascending
+  std::vector<double> y;  // as many; NaN where there is none
+};
+
+struct ReportLines {
+  std::string title;
+  std::string note;
+  std::string x_name = "step";
+  std::vector<ReportLine> lines;  // at most 8
+  bool from_zero = false;         // the y axis begins at 0 whatever the values
+};
+
+struct ReportSection {
+  std::string title;
+  std::vector<std::string> paragraphs;
+  std::vector<std::string> points;  // a list: caveats
+  std::vector<ReportTable> tables;
+  std::vector<ReportBars> bars;
+  std::vector<ReportLines> lines;
+};
+
+/// "72.9" and "65.1 to 80.2", percent.
+ReportCell percent_cell(const Interval& share);
+/// With its sign: "+71.8".
+ReportCell difference_cell(const Interval& difference);
+/// Words, left-aligned.
+ReportCell text_cell(std::string text);
+
+/// HTML of each part. Throws: std::logic_error when sizes disagree.
+std::string table_html(const ReportTable& table);
+std::string bars_html(const ReportBars& bars);
+std::string lines_html(const ReportLines& lines);
+std::string section_html(const ReportSection& section);
+
+}  // namespace finer
