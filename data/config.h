@@ -12,11 +12,12 @@ struct SetConfig {
   std::string images;   // root the records' `image` is relative to; empty: the file's own folder
   double weight = 1.0;  // share: 2 = each sample twice an epoch, 0.5 = a new half each epoch
   double loss_weight = 1.0;  // factor on the loss of this set's target tokens
+  std::string conversation;  // as DataConfig::conversation; empty: that one
 };
 
 struct DataConfig {
   std::vector<SetConfig> sets;
-  std::string conversation = "vicuna_v1";  // vicuna_v1 | plain
+  std::string conversation = "vicuna_v1";  // vicuna_v1 | vicuna_v1_bare | plain
   std::string image_aspect = "pad";        // pad | crop
   int64_t max_tokens = 2048;               // longest sample, image positions counted
   std::string over_length = "cut_text";    // cut_text | drop | error

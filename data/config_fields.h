@@ -13,11 +13,14 @@ inline void describe(FieldVisitor& v, SetConfig& c) {
           at_most(1e6));
   v.field("loss_weight", c.loss_weight, "factor on the loss of this set's target tokens", above(0),
           at_most(1e6));
+  v.field("conversation", c.conversation, "how this set's turns become text; empty: as data's",
+          one_of("", "vicuna_v1", "vicuna_v1_bare", "plain"));
 }
 
 inline void describe(FieldVisitor& v, DataConfig& c) {
   v.field("sets", c.sets, "files to train on", required(), not_empty());
-  v.field("conversation", c.conversation, "how turns become text", one_of("vicuna_v1", "plain"));
+  v.field("conversation", c.conversation, "how turns become text",
+          one_of("vicuna_v1", "vicuna_v1_bare", "plain"));
   v.field("image_aspect", c.image_aspect,
           "pad: to a square with the mean colour; crop: the middle square", one_of("pad", "crop"));
   v.field("max_tokens", c.max_tokens, "longest sample, image positions counted",

@@ -78,6 +78,10 @@ class SampleSource {
   /// Throws: DataError where the policies say stop/error.
   Prepared prepare(const SampleRef& ref, bool with_pixels = true) const;
 
+  /// How the turns of a sample's set become text.
+  ConversationKind conversation(const SampleRef& ref) const {
+    return conversations_.at(static_cast<size_t>(ref.set));
+  }
   /// The record as it is in the file (finer-data inspect). Throws: DataError "FILE: record I (id
   /// X): reason".
   Sample record(const SampleRef& ref) const;
@@ -93,7 +97,7 @@ class SampleSource {
   DataConfig config_;
   const Tokenizer& tokenizer_;
   InputSpec spec_;
-  ConversationKind conversation_;
+  std::vector<ConversationKind> conversations_;  // of each set
   ImageAspect aspect_;
   OverLength over_length_;
   std::vector<Dataset> datasets_;

@@ -42,7 +42,6 @@ SampleSource::SampleSource(const DataConfig& config, const Tokenizer& tokenizer,
     : config_(config),
       tokenizer_(tokenizer),
       spec_(spec),
-      conversation_(conversation_kind(config.conversation)),
       aspect_(finer::image_aspect(config.image_aspect)),
       over_length_(over_length(config.over_length)) {
   check_choice("data.zero_label", config_.zero_label, {"error", "drop", "allow"});
@@ -63,6 +62,8 @@ SampleSource::SampleSource(const DataConfig& config, const Tokenizer& tokenizer,
     if (!set.images.empty() && !std::filesystem::is_directory(set.images, ignored)) {
       throw RecipeError(key + ".images: \"" + set.images + "\" is not a folder");
     }
+    conversations_.push_back(
+        conversation_kind(set.conversation.empty() ? config.conversation : set.conversation));
     datasets_.push_back(Dataset::open(set.path));
     if (datasets_.back().size() == 0) {
       throw DataError(set.path + ": holds no record; expected at least one");
@@ -88,7 +89,8 @@ Sample SampleSource::record(const SampleRef& ref) const {
 
 TokenizedSample SampleSource::tokens(const SampleRef& ref, const Sample& sample) const {
   try {
-    return tokenize_conversation(tokenizer_, conversation_, sample.turns, sample.image.has_value());
+    return tokenize_conversation(tokenizer_, conversation(ref), sample.turns,
+                                 sample.image.has_value());
   } catch (const DataError& error) {
     const Dataset& dataset = datasets_.at(static_cast<size_t>(ref.set));
     throw DataError(dataset.where(ref.index, sample.id) + ": " + error.what());

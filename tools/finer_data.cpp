@@ -86,7 +86,8 @@ Command add_tokenize(CLI::App& app) {
   app.add_option("--tokenizer", options->tokenizer,
                  "model directory with tokenizer.model, or a SentencePiece file")
       ->required();
-  app.add_option("--conversation", options->conversation, "template: vicuna_v1 or plain")
+  app.add_option("--conversation", options->conversation,
+                 "template: vicuna_v1, vicuna_v1_bare or plain")
       ->capture_default_str();
   app.add_option("--in", options->in, "conversations: LLaVA JSON or JSONL")->required();
   app.add_option("--out", options->out,

@@ -5,6 +5,7 @@
 #include "finer/core/quote.h"
 #include "finer/text/blank.h"
 
+#include <algorithm>
 #include <array>
 #include <string_view>
 #include <utility>
@@ -142,15 +143,17 @@ enum class EndsWith { kAnswer, kQuestion };
 
 // "SYSTEM USER: question ASSISTANT: answer</s>USER: ...". What is learnt of an answer starts with
 // the blank after "ASSISTANT:", since that blank is part of the answer's first piece.
-Script vicuna_script(std::span<const Turn> turns, bool has_image, EndsWith end) {
+Script vicuna_script(std::span<const Turn> turns, bool has_image, EndsWith end, bool has_system) {
   check_turns(turns);
   const size_t first = turns.front().from == "human" ? 0 : 1;  // LLaVA drops one leading gpt turn
   if (first == turns.size()) {
     throw DataError("conversations: no human turn; expected a question and an answer");
   }
   Script script;
-  script.say(kSystem);
-  script.say(" ");
+  if (has_system) {
+    script.say(kSystem);
+    script.say(" ");
+  }
   size_t num_marks = 0;
   for (size_t i = first; i < turns.size(); ++i) {
     const auto& turn = turns[i];
@@ -222,17 +225,22 @@ Script plain_script(std::span<const Turn> turns, bool has_image, EndsWith end) {
 }
 
 Script script_of(ConversationKind kind, std::span<const Turn> turns, bool has_image, EndsWith end) {
-  return kind == ConversationKind::kPlain ? plain_script(turns, has_image, end)
-                                          : vicuna_script(turns, has_image, end);
+  if (kind == ConversationKind::kPlain) return plain_script(turns, has_image, end);
+  return vicuna_script(turns, has_image, end, kind == ConversationKind::kVicunaV1);
 }
 
 }  // namespace
 
+const std::vector<std::string>& conversation_names() {
+  static const std::vector<std::string> names = {"vicuna_v1", "vicuna_v1_bare", "plain"};
+  return names;
+}
+
 ConversationKind conversation_kind(const std::string& name) {
-  if (name == "vicuna_v1") return ConversationKind::kVicunaV1;
-  if (name == "plain") return ConversationKind::kPlain;
-  throw DataError("conversation " + quote(name) + " is not known" +
-                  did_you_mean(name, {"vicuna_v1", "plain"}));
+  const auto& names = conversation_names();
+  const auto found = std::find(names.begin(), names.end(), name);
+  if (found != names.end()) return static_cast<ConversationKind>(found - names.begin());
+  throw DataError("conversation " + quote(name) + " is not known" + did_you_mean(name, names));
 }
 
 TokenizedSample tokenize_conversation(const Tokenizer& tokenizer, ConversationKind kind,

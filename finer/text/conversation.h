@@ -12,9 +12,13 @@ namespace finer {
 inline constexpr int64_t kImageToken = -200;   // the place of a picture in input_ids and labels
 inline constexpr int64_t kIgnoreLabel = -100;  // no target here
 
-/// kVicunaV1: the system text, "USER: ... ASSISTANT: ...</s>". kPlain: LLaVA's pretraining form:
-/// picture, caption, new line.
-enum class ConversationKind { kVicunaV1, kPlain };
+/// kVicunaV1: the system text, "USER: ... ASSISTANT: ...</s>". kVicunaV1Bare: the same without the
+/// system text, for models whose context is short. kPlain: LLaVA's pretraining form: picture,
+/// caption, new line.
+enum class ConversationKind { kVicunaV1, kVicunaV1Bare, kPlain };
+
+/// The names that recipes use, in the order of the kinds.
+const std::vector<std::string>& conversation_names();
 
 /// One turn of a LLaVA conversation; `from` is "human" or "gpt".
 struct Turn {
@@ -30,7 +34,7 @@ struct TokenizedSample {
   std::vector<int64_t> labels;
 };
 
-/// Name in recipes ("vicuna_v1", "plain") to kind. Throws: DataError with the nearest name.
+/// Name in recipes to kind. Throws: DataError with the nearest name.
 ConversationKind conversation_kind(const std::string& name);
 
 /// Ids and labels in one pass: the text between pictures is encoded once, and a piece is a target

@@ -67,12 +67,12 @@ std::optional<ReportSample> answered_sample(const Recipe& recipe, const RunSetup
   try {
     const auto record = run.source->record(ref);
     if (record.turns.size() < 2 || record.turns[0].from != "human" ||
-        recipe.data.conversation != "vicuna_v1") {
+        run.source->conversation(ref) == ConversationKind::kPlain) {
       return std::nullopt;
     }
     const bool has_image = record.image.has_value();
     TokenizedSample prompt;
-    prompt.input_ids = tokenize_prompt(*run.tokenizer, conversation_kind(recipe.data.conversation),
+    prompt.input_ids = tokenize_prompt(*run.tokenizer, run.source->conversation(ref),
                                        {record.turns.data(), 1}, has_image);
     prompt.labels.assign(prompt.input_ids.size(), kIgnoreLabel);
     data::ReadySample ready;

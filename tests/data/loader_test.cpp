@@ -210,6 +210,18 @@ TEST_CASE("prefetch_steps steps are prepared ahead, and no more", "[data]") {
   CHECK(steps > 3);
 }
 
+TEST_CASE("a set may have a conversation template of its own", "[data]") {
+  const World world([](DataConfig& config) { config.sets[1].conversation = "vicuna_v1_bare"; });
+  CHECK(world.source->conversation({0, 0}) == ConversationKind::kVicunaV1);
+  CHECK(world.source->conversation({1, 0}) == ConversationKind::kVicunaV1Bare);
+  const World same;
+  const auto length = [](const World& of, int32_t set) {
+    return of.source->prepare({set, 0}).sample.input_ids.size();
+  };
+  CHECK(length(world, 0) == length(same, 0));
+  CHECK(length(world, 1) < length(same, 1));
+}
+
 TEST_CASE("a picture that is missing or broken is named with file, record, id and path", "[data]") {
   World world([](DataConfig& config) { config.shuffle = false; });
   const auto picture = world.scratch.root() / "pictures/3.bmp";

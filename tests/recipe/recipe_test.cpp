@@ -196,7 +196,7 @@ TEST_CASE("one fault, one line", "[recipe]") {
       {"lora.targets=q_proj", "lora.targets: found \"q_proj\"; expected a list"},
       {"data.sets=[]", "data.sets: found an empty list; expected at least one item"},
       {"data.conversation=vicuna_v2",
-       "data.conversation: found \"vicuna_v2\"; expected one of vicuna_v1, plain; did you mean "
+       "data.conversation: found \"vicuna_v2\"; expected one of vicuna_v1, vicuna_v1_bare, plain; did you mean "
        "\"vicuna_v1\"?"},
       {"data.image_aspect=square",
        "data.image_aspect: found \"square\"; expected one of pad, crop"},

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <iterator>
 
 namespace {
 
@@ -153,6 +154,30 @@ TEST_CASE("a prompt is what stands before the answer in training", "[text]") {
                     Contains("conversations[1].from: a prompt must end with a human turn"));
   CHECK(finer::tokenize_prompt(fixture(), ConversationKind::kPlain, Turns{{"human", "<image>"}},
                                true) == std::vector<int64_t>{fixture().bos_id(), kImageToken});
+}
+
+TEST_CASE("vicuna_v1_bare is vicuna_v1 without its system text", "[text]") {
+  const Turns turns = {{"human", "<image>\nWhat is it?"}, {"gpt", "A bird."}};
+  const auto sample =
+      finer::tokenize_conversation(fixture(), ConversationKind::kVicunaV1Bare, turns, true);
+  std::vector<int64_t> expected = {fixture().bos_id()};
+  const auto add = [&](const std::string& text) {
+    const auto ids = fixture().encode(text);
+    expected.insert(expected.end(), ids.begin(), ids.end());
+  };
+  add("USER: ");
+  expected.push_back(kImageToken);
+  add("\nWhat is it? ASSISTANT: A bird.</s>");
+  CHECK(sample.input_ids == expected);
+  // What is learnt is what vicuna_v1 learns.
+  const auto learnt = [](const finer::TokenizedSample& of) {
+    std::vector<int64_t> ids;
+    std::copy_if(of.labels.begin(), of.labels.end(), std::back_inserter(ids),
+                 [](int64_t id) { return id != kIgnoreLabel; });
+    return ids;
+  };
+  CHECK(learnt(sample) == learnt(vicuna(turns, true)));
+  CHECK(finer::conversation_kind("vicuna_v1_bare") == ConversationKind::kVicunaV1Bare);
 }
 
 TEST_CASE("<image> becomes a picture even where the tokenizer has a token of that text", "[text]") {
