@@ -1,6 +1,7 @@
 #include "finer/eval/logits.h"
 
 #include "finer/core/error.h"
+#include "finer/eval/session.h"
 #include "finer/image/decode.h"
 #include "finer/io/tensor_file.h"
 #include "finer/model/hf_config.h"
@@ -9,7 +10,6 @@
 #include "finer/train/device_batch.h"
 #include "finer/train/loss.h"
 #include "finer/train/run_setup.h"
-#include "lora/peft_io.h"
 
 #include <nlohmann/json.hpp>
 
@@ -20,27 +20,6 @@ namespace finer {
 namespace {
 
 namespace fs = std::filesystem;
-
-void add_adapter(Llava& model, const fs::path& adapter) {
-  if (adapter.empty()) return;
-  if (fs::exists(adapter / "optimizer.safetensors")) {  // a checkpoint
-    for (const auto& [name, info] :
-         open_tensor_file(adapter / "optimizer.safetensors")->tensors()) {
-      if (name.rfind("leaf/", 0) == 0 && name.find("multi_modal_projector.") == std::string::npos) {
-        throw CheckpointError(
-            adapter.string() +
-            ": is a checkpoint of full tuning, whose weights are not in its adapter; "
-            "use the finished run's model folder as the base");
-      }
-    }
-  }
-  if (!fs::exists(adapter / "adapter_config.json") && fs::is_directory(adapter / "model")) {
-    throw CheckpointError(
-        adapter.string() +
-        ": is a run of full tuning; use its model folder as the base (model.llava)");
-  }
-  lora::load_adapter(model, fs::is_directory(adapter / "adapter") ? adapter / "adapter" : adapter);
-}
 
 }  // namespace
 

@@ -1,0 +1,157 @@
+#include "finer/eval/session.h"
+
+#include "finer/core/error.h"
+#include "finer/core/rng.h"
+#include "finer/image/decode.h"
+#include "finer/io/tensor_file.h"
+#include "finer/model/hf_config.h"
+#include "finer/model/load.h"
+#include "finer/nn/device.h"
+#include "finer/recipe/recipe.h"
+#include "finer/train/run_setup.h"
+#include "lora/peft_io.h"
+
+#include <optional>
+
+namespace finer {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+// The recipe of the run that a directory belongs to: a run, its adapter, a checkpoint, its adapter.
+std::optional<Recipe> recipe_beside(const fs::path& dir) {
+  if (dir.empty()) return std::nullopt;
+  const auto here = dir.has_filename() ? dir : dir.parent_path();  // "runs/a/" is "runs/a"
+  for (const auto& file : {here / "recipe.yaml", here / ".." / "recipe.yaml"}) {
+    if (fs::is_regular_file(file)) return load_recipe(file, {});
+  }
+  return std::nullopt;
+}
+
+bool names_a_model(const ModelConfig& model) {
+  return !model.llava.empty() || !model.language.empty() || model.use_from_scratch;
+}
+
+ModelConfig base_of(const SessionConfig& config, const std::optional<Recipe>& recipe) {
+  if (names_a_model(config.model)) return config.model;
+  if (recipe) {
+    auto model = recipe->model;
+    if (!config.model.tokenizer.empty()) model.tokenizer = config.model.tokenizer;
+    return model;
+  }
+  if (!config.adapter.empty()) {
+    throw ConfigError(config.adapter.string() +
+                      ": no recipe.yaml beside it says which model it fits; name the model");
+  }
+  throw ConfigError("no model is named: expected a model directory, or the adapter of a run");
+}
+
+std::string first_of(const std::string& given, const std::string* recorded, const char* otherwise) {
+  if (!given.empty()) return given;
+  return recorded != nullptr && !recorded->empty() ? *recorded : otherwise;
+}
+
+std::string stripped(const std::string& text) {
+  const char* kBlanks = " \t\r\n";
+  const auto begin = text.find_first_not_of(kBlanks);
+  if (begin == std::string::npos) return "";
+  return text.substr(begin, text.find_last_not_of(kBlanks) - begin + 1);
+}
+
+}  // namespace
+
+void add_adapter(Llava& model, const fs::path& dir) {
+  if (dir.empty()) return;
+  if (!fs::is_directory(dir)) {
+    throw CheckpointError(dir.string() + ": " + (fs::exists(dir) ? "is a file" : "is not there") +
+                          "; expected the directory of an adapter, a run or a checkpoint");
+  }
+  if (fs::exists(dir / "optimizer.safetensors")) {  // a checkpoint
+    for (const auto& [name, info] : open_tensor_file(dir / "optimizer.safetensors")->tensors()) {
+      if (name.rfind("leaf/", 0) == 0 && name.find("multi_modal_projector.") == std::string::npos) {
+        throw CheckpointError(
+            dir.string() +
+            ": is a checkpoint of full tuning, whose weights are not in its adapter; "
+            "use the finished run's model folder as the base");
+      }
+    }
+  }
+  if (!fs::exists(dir / "adapter_config.json") && fs::is_directory(dir / "model")) {
+    throw CheckpointError(
+        dir.string() + ": is a run of full tuning; use its model folder as the base (model.llava)");
+  }
+  lora::load_adapter(model, fs::is_directory(dir / "adapter") ? dir / "adapter" : dir);
+}
+
+Session::Session(const SessionConfig& config) {
+  const auto recipe = recipe_beside(config.adapter);
+  const auto source = base_of(config, recipe);
+  const auto sizes = read_model_config(source);
+  tokenizer_ = open_tokenizer(source, sizes);
+  conversation_ = conversation_kind(
+      first_of(config.conversation, recipe ? &recipe->data.conversation : nullptr, "vicuna_v1"));
+  image_aspect_ = finer::image_aspect(
+      first_of(config.image_aspect, recipe ? &recipe->data.image_aspect : nullptr, "pad"));
+  preprocess_ = input_spec(source, sizes).preprocess;
+  const bool is_recorded = recipe && !names_a_model(config.model);
+  owned_ = load_llava(source, open_device(config.device), is_recorded ? recipe->seed : config.seed);
+  model_ = owned_.get();
+  add_adapter(*model_, config.adapter);
+}
+
+Session::Session(Llava& model, const ModelConfig& source,
+                 std::shared_ptr<const Tokenizer> tokenizer, const std::string& conversation,
+                 const std::string& image_aspect)
+    : model_(&model),
+      tokenizer_(std::move(tokenizer)),
+      preprocess_(input_spec(source, model.config()).preprocess),
+      conversation_(conversation_kind(conversation)),
+      image_aspect_(finer::image_aspect(image_aspect)) {}
+
+Picture Session::picture(const fs::path& file) const {
+  if (!model_->config().has_vision) {
+    throw ConfigError(file.string() + ": the model has no vision tower and takes no picture");
+  }
+  const auto pixels = preprocess(decode_image(file), preprocess_, image_aspect_);
+  const int64_t side = model_->config().vision.image_side_px;
+  if (static_cast<int64_t>(pixels.size()) != 3 * side * side) {
+    throw ConfigError(file.string() + ": the picture settings give " +
+                      std::to_string(pixels.size() / 3) + " pixels, the vision tower takes " +
+                      std::to_string(side) + " x " + std::to_string(side) +
+                      "; preprocessor_config.json is of another model");
+  }
+  Picture out;
+  out.key = hash_bytes(
+      {reinterpret_cast<const char*>(pixels.data()), pixels.size() * sizeof(float)});  // bytes
+  out.pixels = at::tensor(pixels).view({1, 3, side, side});
+  return out;
+}
+
+GeneratePrompt Session::prompt(std::span<const Turn> turns, const Picture* picture,
+                               int64_t max_new_tokens) const {
+  const auto ids = tokenize_prompt(*tokenizer_, conversation_, turns, picture != nullptr);
+  GeneratePrompt out;
+  out.max_new_tokens = max_new_tokens;
+  out.stop_ids = {tokenizer_->eos_id()};
+  const int64_t positions = picture != nullptr ? model_->config().image_positions() : 0;
+  for (const int64_t id : ids) {
+    if (id == kImageToken) {
+      out.image_begin = static_cast<int64_t>(out.ids.size());
+      out.ids.insert(out.ids.end(), static_cast<size_t>(positions), 0);
+    } else {
+      out.ids.push_back(id);
+    }
+  }
+  if (picture != nullptr) {
+    out.pixels = picture->pixels;
+    out.image_key = picture->key;
+  }
+  return out;
+}
+
+std::string Session::text(const std::vector<int64_t>& ids) const {
+  return stripped(tokenizer_->decode(ids));
+}
+
+}  // namespace finer
