@@ -1,6 +1,7 @@
 #include "finer/core/error.h"
 #include "finer/eval/logits.h"
 #include "tools/cli.h"
+#include "tools/eval_score.h"
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
@@ -33,13 +34,26 @@ int main(int argc, char** argv) {
   logits->add_option("--dtype", model.dtype, "float32 | bfloat16 | float16")->capture_default_str();
   logits->add_option("--device", device, "auto | cpu | cuda | cuda:N")->capture_default_str();
   logits->add_option("--out", out, "file to write")->required();
+
+  finer::cli::ScoreFiles to_score;
+  auto* score = app.add_subcommand("score", "EM and F1 of predictions made elsewhere, as JSON");
+  score->add_option("--records", to_score.records, "unified records, a line each")->required();
+  score
+      ->add_option("--predictions", to_score.predictions,
+                   "a line each: {\"idx\": 0, \"text\": \"Answer: ...\"}")
+      ->required();
+  score->add_option("--level", to_score.level, "high_coarse | coarse | fine")->required();
+  score->add_option("--per-sample", to_score.per_sample,
+                    "file for a line a prediction: {\"idx\", \"em\", \"f1\"}");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
   }
   return finer::cli::run("finer-eval", [&] {
-    if (*loss) {
+    if (*score) {
+      finer::cli::score_files(to_score);
+    } else if (*loss) {
       const auto result = finer::data_loss(finer::load_recipe(recipe_file, overrides), adapter);
       std::cout
           << nlohmann::json{{"loss", result.loss}, {"label_tokens", result.label_tokens}}.dump()
