@@ -34,10 +34,10 @@ struct EvalReport {
 std::string render(const EvalReport& report);
 
 /// The rows as parts of a page, for reports that show a selection of them in a section of their
-/// own.
-ReportTable result_report_table(const std::vector<ResultRow>& rows);
+/// own: a table or chart a level, the sets in order of their first row, the models of a set side by
+/// side.
+std::vector<ReportTable> result_report_tables(const std::vector<ResultRow>& rows);
+std::vector<ReportBars> result_report_bars(const std::vector<ResultRow>& rows);  // EM
 ReportTable difference_report_table(const std::vector<DifferenceRow>& rows);
-/// EM, a group a set and level, a bar a model (and condition).
-ReportBars result_report_bars(const std::vector<ResultRow>& rows);
 
 }  // namespace finer

@@ -15,15 +15,15 @@ struct GalleryAttribute {
 struct GalleryTurn {
   std::string question;
   std::string answer;
+  std::vector<GalleryAttribute> attributes;  // the answer split up: shown instead of it; or none
 };
 
 /// What one model said about a picture, at one level.
 struct GalleryAnswer {
-  std::string model;                         // "attr_seek"
-  std::string level;                         // "fine"; may be empty where all are of one
-  std::vector<GalleryTurn> turns;            // the last one asks for the name
-  std::vector<GalleryAttribute> attributes;  // of an attribute turn, split up; may be empty
-  bool is_right = false;                     // EM
+  std::string model;               // "attr_seek"
+  std::string level;               // "fine"; may be empty where all are of one
+  std::vector<GalleryTurn> turns;  // the last one asks for the name
+  bool is_right = false;           // EM
 };
 
 struct GalleryItem {

@@ -24,7 +24,9 @@ struct ReportTable {
   std::string title;  // may be empty
   std::string note;   // one sentence under the title; may be empty
   std::vector<ReportColumn> columns;
-  std::vector<std::vector<ReportCell>> rows;  // as many cells as columns; the first names the row
+  // As many cells as columns, the first names the row; or one cell: a heading over the rows after
+  // it.
+  std::vector<std::vector<ReportCell>> rows;
 };
 
 /// Groups of bars, one bar a series, with the interval as a line over it.
