@@ -1,10 +1,10 @@
 #include "finer/train/run_report.h"
 
-#include "finer/core/error.h"
 #include "finer/train/html_text.h"
 #include "finer/train/readable.h"
 #include "finer/train/report_assets.h"
 #include "finer/train/report_chart.h"
+#include "finer/train/report_page.h"
 
 #include <algorithm>
 #include <cctype>
@@ -16,17 +16,6 @@ namespace finer {
 namespace {
 
 constexpr size_t kMostLastSteps = 50;
-constexpr int kTinyPixels = 128;  // smaller pictures are shown with hard pixels instead of blurred
-
-// Nothing may be loaded from anywhere, even if an escape were forgotten.
-constexpr char kContentPolicy[] =
-    "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'";
-
-std::string tile(const std::string& name, const std::string& value, const std::string& more = "") {
-  return "<li class=\"card\"><p class=\"name\">" + html_text(name) + "</p><p class=\"value\">" +
-         html_text(value) + "</p>" +
-         (more.empty() ? "" : "<p class=\"more\">" + html_text(more) + "</p>") + "</li>\n";
-}
 
 struct RunSums {
   int64_t samples = 0, tokens = 0, label_tokens = 0, peak_bytes = 0, num_skipped = 0;
@@ -59,30 +48,31 @@ RunSums run_sums(const std::vector<StepMetrics>& metrics) {
 
 std::string summary_tiles(const RunReport& report) {
   std::string html = "<ul class=\"tiles\">\n";
-  for (const auto& fact : report.headline) html += tile(fact.name, fact.value);
+  for (const auto& fact : report.headline) html += tile_html(fact.name, fact.value);
   const auto& metrics = report.metrics;
   if (!metrics.empty()) {
     const RunSums sums = run_sums(metrics);
-    html += tile("Loss", readable_number(sums.last_loss, 4),
-                 (sums.num_last > 1 ? "mean of the last " + std::to_string(sums.num_last) + " steps"
-                                    : "last step") +
-                     std::string("; first step ") + readable_number(metrics.front().loss, 4));
-    html += tile(
+    html += tile_html(
+        "Loss", readable_number(sums.last_loss, 4),
+        (sums.num_last > 1 ? "mean of the last " + std::to_string(sums.num_last) + " steps"
+                           : "last step") +
+            std::string("; first step ") + readable_number(metrics.front().loss, 4));
+    html += tile_html(
         "Steps", readable_count(metrics.back().step),
         "epoch " + readable_fixed(metrics.back().epoch, 2) +
             (sums.num_skipped > 0 ? ", " + readable_count(sums.num_skipped) + " skipped" : ""));
-    html += tile("Samples", readable_count(sums.samples));
-    html += tile("Tokens", readable_short(static_cast<double>(sums.tokens)),
-                 readable_short(static_cast<double>(sums.label_tokens)) + " of them targets");
-    html += tile(
+    html += tile_html("Samples", readable_count(sums.samples));
+    html += tile_html("Tokens", readable_short(static_cast<double>(sums.tokens)),
+                      readable_short(static_cast<double>(sums.label_tokens)) + " of them targets");
+    html += tile_html(
         "Time in steps", readable_duration(sums.seconds),
         readable_share(sums.seconds > 0 ? sums.data_wait / sums.seconds : 0) + " waiting for data");
     if (sums.seconds > 0) {
-      html += tile("Speed",
-                   readable_short(static_cast<double>(sums.tokens) / sums.seconds) + " tokens/s",
-                   readable_short(static_cast<double>(sums.samples) / sums.seconds) + " samples/s");
+      html += tile_html(
+          "Speed", readable_short(static_cast<double>(sums.tokens) / sums.seconds) + " tokens/s",
+          readable_short(static_cast<double>(sums.samples) / sums.seconds) + " samples/s");
     }
-    html += tile("Peak memory", readable_bytes(sums.peak_bytes));
+    html += tile_html("Peak memory", readable_bytes(sums.peak_bytes));
   }
   return html + "</ul>\n";
 }
@@ -132,30 +122,9 @@ bool is_same_answer(const std::string& a, const std::string& b) {
   return plain(a) == plain(b);
 }
 
-// A PNG's width and height stand at fixed places of its first chunk.
-bool is_tiny_png(const ReportSample& sample) {
-  if (sample.mime != "image/png" || sample.picture.size() < 24) return false;
-  const auto number = [&](size_t at) {
-    uint32_t value = 0;
-    for (size_t i = 0; i < 4; ++i)
-      value = value << 8 | static_cast<uint8_t>(sample.picture[at + i]);
-    return value;
-  };
-  return number(16) < kTinyPixels && number(20) < kTinyPixels;
-}
-
 std::string sample_card(const ReportSample& sample) {
   std::string html = "<li class=\"card\">";
-  if (!sample.picture.empty()) {
-    FINER_CHECK(sample.mime == "image/png" || sample.mime == "image/jpeg" ||
-                    sample.mime == "image/webp" || sample.mime == "image/gif",
-                "a picture's mime, not " + sample.mime);
-    const std::string name = html_text(sample.name);
-    html += "<div class=\"picture\"><img" +
-            std::string(is_tiny_png(sample) ? " class=\"tiny\"" : "") + " alt=\"" + name +
-            "\" title=\"" + name + "\" src=\"data:" + sample.mime + ";base64," +
-            base64(sample.picture) + "\"></div>";
-  }
+  if (!sample.picture.empty()) html += picture_html(sample.picture, sample.mime, sample.name);
   const auto row = [&](const char* name, const std::string& kind, const std::string& text) {
     html += std::string("<dt>") + name + "</dt><dd dir=\"auto\" class=\"" + kind + "\">" +
             html_text(text) + "</dd>";
@@ -226,51 +195,27 @@ std::string sets_table(const std::vector<TrainedSet>& sets) {
   return html + "</tbody></table></div>\n";
 }
 
-std::string facts_table(const char* title, const std::vector<RunFact>& facts) {
-  if (facts.empty()) return "";
-  std::string html = std::string("<section><h2>") + title +
-                     "</h2>\n<div class=\"card\"><table class=\"facts\"><tbody>\n";
-  for (const auto& fact : facts) {
-    html += "<tr><th scope=\"row\">" + html_text(fact.name) + "</th><td><bdi>" +
-            html_text(fact.value) + "</bdi></td></tr>\n";
-  }
-  return html + "</tbody></table></div></section>\n";
-}
-
 }  // namespace
 
 std::string render(const RunReport& report) {
-  const std::string title = html_text(report.title);
-  std::string html =
-      "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
-      "<meta http-equiv=\"Content-Security-Policy\" content=\"" +
-      std::string(kContentPolicy) +
-      "\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>" +
-      title + " - finer</title>\n<link rel=\"icon\" href=\"data:,\">\n<style>" + kReportStyle +
-      "</style>\n</head>\n<body>\n<main>\n";
-  html += "<header><p class=\"kicker\">finer training run</p><h1><bdi>" + title +
-          "</bdi></h1><p class=\"under\">";
+  ReportPage page;
+  page.kicker = "finer training run";
+  page.title = report.title;
+  page.script = kReportScript;
+  page.under_html = "<p class=\"under\">";
   if (!report.outcome.empty()) {
-    html += std::string("<span class=\"pill") + (report.is_complete ? " done" : "") + "\">" +
-            html_text(report.outcome) + "</span>";
+    page.under_html += std::string("<span class=\"pill") + (report.is_complete ? " done" : "") +
+                       "\">" + html_text(report.outcome) + "</span>";
   }
-  html += "<span>" + html_text(report.when) + "</span></p></header>\n";
-  html += summary_tiles(report);
-  html += report.metrics.empty() ? "<p class=\"note\">No step was taken.</p>\n"
-                                 : curves(report.metrics);
-  html += gallery(report.samples);
-  html += parts_table(report.parts);
-  html += sets_table(report.sets);
-  html += "<div class=\"two\">\n" + facts_table("Counts", report.counts) +
-          facts_table("Environment", report.environment) + "</div>\n";
-  if (!report.recipe_yaml.empty()) {
-    html +=
-        "<details class=\"card\"><summary>Recipe, resolved: this repeats the run</summary><pre>" +
-        html_text(report.recipe_yaml) + "</pre></details>\n";
-  }
-  html += "<footer>One file, no requests: it can be sent as it is.</footer>\n</main>\n<script>" +
-          std::string(kReportScript) + "</script>\n</body>\n</html>\n";
-  return html;
+  page.under_html += "<span>" + html_text(report.when) + "</span></p>";
+  page.body_html = summary_tiles(report) +
+                   (report.metrics.empty() ? "<p class=\"note\">No step was taken.</p>\n"
+                                           : curves(report.metrics)) +
+                   gallery(report.samples) + parts_table(report.parts) + sets_table(report.sets) +
+                   "<div class=\"two\">\n" + facts_html("Counts", report.counts) +
+                   facts_html("Environment", report.environment) + "</div>\n" +
+                   recipe_html(report.recipe_yaml);
+  return page_html(page);
 }
 
 }  // namespace finer
