@@ -2,6 +2,7 @@
 
 #include "finer/core/build_info.h"
 #include "finer/core/error.h"
+#include "finer/core/peer_error.h"
 
 #include <iostream>
 
@@ -16,6 +17,11 @@ std::string version_text() {
 int run(const std::string& program, const std::function<int()>& body) {
   try {
     return body();
+  } catch (const ReportedError& error) {
+    return error.exit_code;
+  } catch (const PeerError& error) {
+    std::cerr << program << ": " << error.what() << std::endl;
+    return 1;
   } catch (const Error& error) {
     std::cerr << program << ": " << error.what() << std::endl;
     return 2;
