@@ -11,6 +11,8 @@ namespace finer::data {
 /// and surrogates included).
 size_t utf8_length(std::string_view text);
 bool is_utf8(std::string_view text);
+/// Appends a code point, at most 0x10FFFF.
+void append_utf8(std::string& out, uint32_t code);
 
 /// Appends `text` as a JSON string, quotes included; what is not ASCII stays UTF-8.
 /// Throws: DataError where it is not UTF-8.

@@ -57,9 +57,7 @@ class SeenIdx {
 
 }  // namespace
 
-std::string unified_line(const UnifiedRecord& record) {
-  std::string line;
-  line.reserve(192 + record.img_path.size() + record.metadata.size());
+void append_unified_line(std::string& line, const UnifiedRecord& record) {
   line += "{\"idx\": ";
   line += std::to_string(record.idx);
   line += ", \"basic-level-lbl\": ";
@@ -73,6 +71,11 @@ std::string unified_line(const UnifiedRecord& record) {
   line += ", \"metadata\": ";
   line += record.metadata;
   line += '}';
+}
+
+std::string unified_line(const UnifiedRecord& record) {
+  std::string line;
+  append_unified_line(line, record);
   return line;
 }
 

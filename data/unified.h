@@ -23,6 +23,9 @@ struct UnifiedRecord {
 
 /// The record as one line of JSON, without its line end; keys in the order above.
 std::string unified_line(const UnifiedRecord& record);
+/// The same at the end of `line`, for those who write millions of them.
+/// Both throw: DataError where a label or the path is not UTF-8.
+void append_unified_line(std::string& line, const UnifiedRecord& record);
 
 /// Throws: DataError with the reason; the caller knows file and line.
 UnifiedRecord parse_unified(std::string_view line);
