@@ -33,8 +33,8 @@ void Canvas::fill_background(Colour top, Colour bottom) {
   }
 }
 
-void Canvas::cover(const Shape& shape, double grow, const std::function<double(double)>& share_of,
-                   const std::function<Colour(Point)>& colour_at) {
+template <class Visit>
+void Canvas::cover(const Shape& shape, double grow, const Visit& visit) {
   // The box of the shape, turned into the picture: which pixels to look at.
   const double side = static_cast<double>(side_px_);
   double low_column = side, high_column = -1, low_row = side, high_row = -1;
@@ -56,35 +56,31 @@ void Canvas::cover(const Shape& shape, double grow, const std::function<double(d
   for (int64_t row = first(low_row - 1); row <= last(high_row + 1); ++row) {
     for (int64_t column = first(low_column - 1); column <= last(high_column + 1); ++column) {
       const Point place = to_object(static_cast<double>(column), static_cast<double>(row));
-      const double share = share_of(shape.distance(place));
-      if (share <= 0) continue;
-      auto& pixel = pixels_[static_cast<size_t>(row * side_px_ + column)];
-      pixel = mixed(pixel, colour_at(place), std::min(share, 1.0));
+      visit(pixels_[static_cast<size_t>(row * side_px_ + column)], place, shape.distance(place));
     }
   }
 }
 
-void Canvas::paint(const Shape& shape, const std::function<Colour(Point)>& colour_at) {
-  cover(
-      shape, 0, [this](double distance) { return 0.5 - distance / pixel_size_; }, colour_at);
+void Canvas::paint(const Shape& shape, Colour outline, double outline_px,
+                   const std::function<Colour(Point)>& colour_at) {
+  cover(shape, outline_px * pixel_size_, [&](Colour& pixel, Point place, double distance) {
+    const double share = 0.5 - distance / pixel_size_;
+    if (share + outline_px <= 0) return;
+    if (share < 1) pixel = mixed(pixel, outline, std::min(share + outline_px, 1.0));
+    if (share > 0) pixel = mixed(pixel, colour_at(place), std::min(share, 1.0));
+  });
 }
 
 void Canvas::paint(const Shape& shape, Colour colour) {
-  paint(shape, [colour](Point) { return colour; });
-}
-
-void Canvas::outline(const Shape& shape, Colour colour, double pixels) {
-  cover(
-      shape, pixels * pixel_size_,
-      [this, pixels](double distance) { return 0.5 + pixels - distance / pixel_size_; },
-      [colour](Point) { return colour; });
+  cover(shape, 0, [&](Colour& pixel, Point, double distance) {
+    pixel = mixed(pixel, colour, std::clamp(0.5 - distance / pixel_size_, 0.0, 1.0));
+  });
 }
 
 void Canvas::shade(const Shape& shape, double strength, double softness) {
-  cover(
-      shape, softness,
-      [=](double distance) { return strength * std::clamp(1 - distance / softness, 0.0, 1.0); },
-      [](Point) { return Colour{}; });
+  cover(shape, softness, [&](Colour& pixel, Point, double distance) {
+    pixel = mixed(pixel, {}, strength * std::clamp(1 - distance / softness, 0.0, 1.0));
+  });
 }
 
 Image Canvas::finish(double brightness, double noise, Rng& rng) const {

@@ -31,11 +31,11 @@ class Canvas {
 
   /// top, bottom  colours of the first and the last row; between them they blend
   void fill_background(Colour top, Colour bottom);
-  /// colour_at gets places in the object's frame, and the size of a pixel there.
-  void paint(const Shape& shape, const std::function<Colour(Point)>& colour_at);
+  /// A part and its outline: the shape made larger by outline_px all around, under the shape
+  /// itself. colour_at gets places in the object's frame.
+  void paint(const Shape& shape, Colour outline, double outline_px,
+             const std::function<Colour(Point)>& colour_at);
   void paint(const Shape& shape, Colour colour);
-  /// The shape made larger by `pixels` all around, under what is painted next.
-  void outline(const Shape& shape, Colour colour, double pixels);
   /// Darkens what is there: `strength` at the shape's inside, fading over `softness` outside it.
   void shade(const Shape& shape, double strength, double softness);
 
@@ -45,8 +45,9 @@ class Canvas {
   Image finish(double brightness, double noise, Rng& rng) const;
 
  private:
-  void cover(const Shape& shape, double grow, const std::function<double(double)>& share_of,
-             const std::function<Colour(Point)>& colour_at);
+  // Calls visit(pixel, place, distance) for each pixel that the shape, grown by so much, may touch.
+  template <class Visit>
+  void cover(const Shape& shape, double grow, const Visit& visit);
   Point to_object(double column, double row) const;
 
   int64_t side_px_;

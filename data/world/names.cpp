@@ -14,18 +14,17 @@ constexpr int kMinLettersApart = 2;
 
 // English words that have this form.
 constexpr std::string_view kWords[] = {
-    "bolivar", "capital", "denizen", "federal", "funeral", "general", "genesis", "lateral",
-    "liberal", "literal", "minimal", "mineral", "modular", "monitor", "nodular", "nominal",
-    "numeral", "pelagos", "popular", "regular", "rotator", "samovar", "seminar", "senator",
-    "several", "similar", "tabular", "tubular", "venison", "vinegar", "visitor", "manipur",
-    "zenobin", "salamis", "limiter", "tomatos", "vegetal", "sideral", "kilovol", "natural"};
+    "bolivar", "capital", "denizen", "federal", "funeral", "general", "genesis",
+    "lateral", "liberal", "literal", "minimal", "mineral", "modular", "monitor",
+    "nodular", "nominal", "numeral", "popular", "regular", "rotator", "samovar",
+    "seminar", "senator", "several", "similar", "tabular", "tubular", "venison",
+    "vinegar", "visitor", "salamis", "limiter", "vegetal", "sideral", "natural"};
 
 // Not wanted in a name, anywhere.
 constexpr std::string_view kParts[] = {
-    "sex",    "tit",   "nig",   "fag",   "dik",   "kok",    "fuk",   "pis",   "nazi",  "rape",
-    "kaka",   "kunt",  "puta",  "pedo",  "suka",  "anus",   "anal",  "porn",  "kike",  "pimp",
-    "mongol", "penis", "tard",  "fuke",  "bobos", "lolita", "vagin", "semen", "urin",  "rektu",
-    "pupu",   "popo",  "zigan", "kafir", "negr",  "nego",   "hure",  "bitu",  "satan", "pusi"};
+    "sex",  "tit",  "nig",   "fag",   "dik",  "kok",  "fuk",   "pis",    "nazi",  "rape",  "kaka",
+    "puta", "pedo", "suka",  "anus",  "anal", "kike", "penis", "lolita", "vagin", "semen", "urin",
+    "pupu", "popo", "zigan", "kafir", "nego", "hure", "bitu",  "satan",  "pusi"};
 
 }  // namespace
 

@@ -70,8 +70,8 @@ class Painter {
   void fixed(const Shape& shape, Colour colour) { canvas_.paint(shape, colour); }
 
   void part(const Shape& shape, size_t slot) {
-    outline(shape, slot);
-    canvas_.paint(shape, slots_[slot].paint);
+    const Colour paint = slots_[slot].paint;
+    canvas_.paint(shape, outline_of(paint), kOutlinePx, [paint](Point) { return paint; });
   }
 
   // A part in the colour of slot 0 without its pattern: heads, necks.
@@ -79,10 +79,9 @@ class Painter {
 
   // offset: where the pattern's first band begins, so that bands sit well on each body.
   void patterned(const Shape& shape, Point offset = {}, double period = 0.36) {
-    outline(shape, 0);
     const auto [paint, ink] = slots_[0];
     const double pixel = canvas_.pixel_size();
-    canvas_.paint(shape, [=, this](Point place) {
+    canvas_.paint(shape, outline_of(paint), kOutlinePx, [=, this](Point place) {
       const Point at{place.x - offset.x, place.y - offset.y};
       double distance = pixel;
       if (pattern_ == kStriped) distance = distance_to_bands(at.x, period, period * 0.46);
@@ -100,11 +99,9 @@ class Painter {
   void shadow(const Shape& shape) { canvas_.shade(shape, 0.22, 0.12); }
 
  private:
-  void outline(const Shape& shape, size_t slot) {
-    const Colour paint = slots_[slot].paint;
+  static Colour outline_of(Colour paint) {
     const double light = (paint.red + paint.green + paint.blue) / 3;
-    canvas_.outline(shape, light < 0.2 ? Colour{0.20, 0.20, 0.22} : mixed(paint, Colour{}, 0.5),
-                    kOutlinePx);
+    return light < 0.2 ? Colour{0.20, 0.20, 0.22} : mixed(paint, Colour{}, 0.5);
   }
 
   Canvas& canvas_;
