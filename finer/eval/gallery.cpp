@@ -63,12 +63,13 @@ std::string attribute_chips(const std::vector<GalleryAttribute>& attributes) {
   return html + "</ul>";
 }
 
-std::string answer_html(const GalleryAnswer& answer, size_t model, size_t level) {
+// has_levels: the page has several, so each answer says its own.
+std::string answer_html(const GalleryAnswer& answer, size_t model, size_t level, bool has_levels) {
   std::string html = "<div class=\"said " + std::string(answer.is_right ? "right" : "wrong") +
                      "\" data-model=\"" + std::to_string(model) + "\" data-level=\"" +
                      std::to_string(level) + "\"><p class=\"who\"><b><bdi>" +
                      html_text(answer.model) + "</bdi></b>";
-  if (!answer.level.empty()) html += "<span class=\"level\">" + html_text(answer.level) + "</span>";
+  if (has_levels) html += "<span class=\"level\">" + html_text(answer.level) + "</span>";
   html +=
       std::string("<span class=\"mark\">") + (answer.is_right ? "right" : "wrong") + "</span></p>";
   for (size_t i = 0; i < answer.turns.size(); ++i) {
@@ -80,8 +81,9 @@ std::string answer_html(const GalleryAnswer& answer, size_t model, size_t level)
     if (!turn.attributes.empty()) {
       html += attribute_chips(turn.attributes);
     } else {
-      html += std::string("<p dir=\"auto\" class=\"") + (is_last ? "name" : "step") + "\">" +
-              (strip(turn.answer).empty() ? "<i>no answer</i>" : html_text(turn.answer)) + "</p>";
+      html += std::string("<p dir=\"auto\" class=\"") + (is_last ? "named" : "step") + "\">" +
+              (strip_blanks(turn.answer).empty() ? "<i>no answer</i>" : html_text(turn.answer)) +
+              "</p>";
     }
   }
   return html + "</div>";
@@ -98,8 +100,8 @@ std::vector<GalleryAttribute> marked_attributes(const std::string& answer,
   const auto end_part = [&] {
     const std::string normal = normalise_answer(part);
     if (!normal.empty()) {
-      found.push_back(
-          {std::string(strip(part)), std::find(gold.begin(), gold.end(), normal) != gold.end()});
+      found.push_back({std::string(strip_blanks(part)),
+                       std::find(gold.begin(), gold.end(), normal) != gold.end()});
     }
     part.clear();
   };
@@ -118,6 +120,10 @@ std::string gallery_html(const std::vector<GalleryItem>& items) {
   if (items.empty()) return "";
   NameList models, sets, levels;
   size_t most_models = 1;
+  for (const auto& item : items) {
+    for (const auto& answer : item.answers) levels.place(answer.level);
+  }
+  const bool has_levels = levels.names().size() > 1;
   std::string cards;
   for (const auto& item : items) {
     NameList here;
@@ -137,7 +143,8 @@ std::string gallery_html(const std::vector<GalleryItem>& items) {
     if (!item.set.empty()) cards += "<p class=\"from\">" + html_text(item.set) + "</p>";
     cards += "</div><div class=\"answers\">";
     for (const auto& answer : item.answers) {
-      cards += answer_html(answer, models.place(answer.model), levels.place(answer.level));
+      cards +=
+          answer_html(answer, models.place(answer.model), levels.place(answer.level), has_levels);
     }
     cards += "</div></li>\n";
   }

@@ -154,7 +154,7 @@ std::vector<std::string_view> split_words(std::string_view text) {
   return words;
 }
 
-std::string_view strip(std::string_view text) {
+std::string_view strip_blanks(std::string_view text) {
   const auto words = split_words(text);
   if (words.empty()) return {};
   const char* end = words.back().data() + words.back().size();

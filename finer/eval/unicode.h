@@ -21,7 +21,7 @@ std::string lower_case(std::string_view text);
 std::vector<std::string_view> split_words(std::string_view text);
 
 /// str.strip() with no argument.
-std::string_view strip(std::string_view text);
+std::string_view strip_blanks(std::string_view text);
 
 /// One character at the front of a text.
 struct Character {
