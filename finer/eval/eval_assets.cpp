@@ -8,7 +8,6 @@ const char* const kEvalStyle = R"css(
 :root { --s0: #9a958a; --s1: #c98a1b; --s2: #1f66c1; --s3: #17806d; --s4: #8c4a9e; --s5: #b8503f; --s6: #55606e; --s7: #6d8f2b; }
 @media (prefers-color-scheme: dark) { :root {
   --s0: #8d897f; --s1: #dba544; --s2: #79adf7; --s3: #55bfa8; --s4: #c48ad4; --s5: #e58b7b; --s6: #a3b0c0; --s7: #aac964; } }
-.only { --s0: var(--accent); }
 .lead { margin-top: .9rem; font-size: clamp(1.02rem, .95rem + .4vw, 1.2rem); line-height: 1.5; max-width: 46rem; text-wrap: pretty; }
 .prose { max-width: 46rem; margin: 0 0 .8rem; text-wrap: pretty; }
 ul.prose { padding-left: 1.2rem; }
@@ -17,14 +16,17 @@ ul.prose li { margin: .3rem 0; }
 .story > h2 + .part-box > .part { margin-top: 0; }
 .part h3, .bars h3, .lines h3 { font-size: .98rem; font-weight: 650; }
 .part .note, .bars .note, .lines .note { margin-top: .15rem; font-size: .84rem; max-width: 46rem; }
-.figures th, .figures td { white-space: nowrap; padding: .5rem .9rem; }
+.figures th, .figures td { white-space: nowrap; padding: .38rem .8rem; }
 .figures td:not(.num), .figures th[scope=row] { white-space: normal; min-width: 6rem; overflow-wrap: break-word; }
 .figures th[scope=row] { font-weight: 500; }
-.figures .heading { padding-top: .9rem; font-weight: 650; letter-spacing: -.005em; background: none; border-bottom: 1px solid var(--line); min-width: 0; }
+.figures .heading { padding-top: .75rem; font-weight: 650; letter-spacing: -.005em; border-bottom: 1px solid var(--line); min-width: 0; }
 .figures .strong { font-weight: 700; color: var(--accent); }
 .under-cell { display: block; font-size: .74rem; font-weight: 400; color: var(--soft); line-height: 1.3; }
-.figures-grid { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 22rem), 1fr)); gap: .7rem; align-items: start; margin: .8rem 0; }
+.figures-grid { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 22rem), 1fr)); gap: .7rem; margin: .8rem 0; }
+.tables-grid { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 33rem), 1fr)); gap: 0 .7rem; align-items: end; }
+.part-box { min-width: 0; }
 .bars, .lines { margin: 0; padding: 1rem 1.1rem .9rem; min-width: 0; }
+.lines { display: flex; flex-direction: column; }
 .legend { display: flex; flex-wrap: wrap; gap: .25rem 1rem; list-style: none; margin: .65rem 0 0; padding: 0; font-size: .82rem; }
 .legend li { display: flex; align-items: baseline; gap: .4rem; min-width: 0; }
 .legend i { width: .7rem; height: .7rem; border-radius: 2px; flex: none; align-self: center; }
@@ -39,15 +41,16 @@ ul.prose li { margin: .3rem 0; }
 .bar-value { font-size: .84rem; text-align: right; }
 .bar-axis { margin-top: .2rem; }
 .bar-ticks { position: relative; height: 1rem; font-size: .72rem; color: var(--soft); }
-.bar-ticks span { position: absolute; transform: translateX(-50%); }
+.bar-ticks span { position: absolute; white-space: nowrap; transform: translateX(-50%); }
 .bar-ticks span:first-child { transform: none; }
 .bar-axis .bar-value { font-size: .72rem; color: var(--soft); }
-.lines-plot { position: relative; height: 13rem; margin: .9rem .4rem 1.5rem 2.9rem; }
+.lines-plot { position: relative; flex: 1; min-height: 13rem; margin: .9rem .4rem 1.5rem 2.9rem; }
 .lines-plot svg { position: absolute; inset: 0; width: 100%; height: 100%; display: block; }
 .lines-plot path { fill: none; vector-effect: non-scaling-stroke; stroke-width: 2px; stroke-linejoin: round; stroke-linecap: round; }
 .x-name { text-align: right; font-size: .74rem; color: var(--soft); margin-top: -.2rem; }
 rect.s0 { fill: var(--s0); } rect.s1 { fill: var(--s1); } rect.s2 { fill: var(--s2); } rect.s3 { fill: var(--s3); }
 rect.s4 { fill: var(--s4); } rect.s5 { fill: var(--s5); } rect.s6 { fill: var(--s6); } rect.s7 { fill: var(--s7); }
+rect.own { fill: var(--accent); } i.own { background: var(--accent); } path.own { stroke: var(--accent); }
 i.s0 { background: var(--s0); } i.s1 { background: var(--s1); } i.s2 { background: var(--s2); } i.s3 { background: var(--s3); }
 i.s4 { background: var(--s4); } i.s5 { background: var(--s5); } i.s6 { background: var(--s6); } i.s7 { background: var(--s7); }
 path.s0 { stroke: var(--s0); } path.s1 { stroke: var(--s1); } path.s2 { stroke: var(--s2); } path.s3 { stroke: var(--s3); }
@@ -87,9 +90,9 @@ path.s4 { stroke: var(--s4); } path.s5 { stroke: var(--s5); } path.s6 { stroke: 
 .right > .who { border-color: var(--good); } .right .mark { color: var(--good); } .right .mark::before { content: "\2713\00a0"; }
 .wrong .mark { color: var(--bad); } .wrong .mark::before { content: "\2717\00a0"; }
 .asked { font-size: .76rem; color: var(--soft); line-height: 1.4; margin-top: .5rem; }
-.step, .name { white-space: pre-wrap; max-height: 9rem; overflow: auto; unicode-bidi: isolate; }
-.name { font-weight: 650; font-size: .98rem; }
-.right .name { color: var(--good); }
+.step, .named { white-space: pre-wrap; max-height: 9rem; overflow: auto; unicode-bidi: isolate; }
+.named { font-weight: 650; font-size: .98rem; }
+.right .named { color: var(--good); }
 .chips { display: flex; flex-wrap: wrap; gap: .25rem; list-style: none; margin: .3rem 0 0; padding: 0; font-size: .78rem; line-height: 1.35; }
 .chips li { padding: .08rem .5rem; border-radius: .8rem; border: 1px solid var(--line); color: var(--soft); min-width: 0; }
 .chips .yes { background: var(--good-tint); border-color: transparent; color: var(--good); }
@@ -101,7 +104,9 @@ path.s4 { stroke: var(--s4); } path.s5 { stroke: var(--s5); } path.s6 { stroke: 
   .seen .picture { grid-row: 1 / span 3; }
   .seen > :not(.picture) { grid-column: 2; }
   .gold { margin-top: 0; }
-  .figures th, .figures td { padding: .45rem .6rem; }
+  .figures th, .figures td { padding: .38rem .5rem; }
+  .figures th[scope=col], .under-cell { white-space: normal; }
+  .figures td:not(.num), .figures th[scope=row] { min-width: 4.5rem; }
   .bars, .lines { padding: .9rem .8rem .8rem; }
   .filter { position: static; }
 }

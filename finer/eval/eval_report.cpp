@@ -32,15 +32,27 @@ std::string row_name(const ResultRow& row) {
   return row.condition.empty() ? row.model : row.model + ", " + row.condition;
 }
 
+std::vector<std::string> row_names(const std::vector<ResultRow>& rows) {
+  std::vector<std::string> names;
+  for (const auto& row : rows) add_once(names, row_name(row));
+  return names;
+}
+
 // One that is not known draws no bar.
 Interval no_interval() {
   constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
   return {kNan, kNan, kNan};
 }
 
-std::string sections(const std::vector<ReportSection>& list) {
+ReportCell count_cell(int64_t count, int64_t num_classes) {
+  ReportCell cell = text_cell(readable_count(count));
+  cell.note = readable_count(num_classes) + " concepts";
+  return cell;
+}
+
+std::string sections(const std::vector<ReportSection>& list, ReportColours& colours) {
   std::string html;
-  for (const auto& section : list) html += section_html(section);
+  for (const auto& section : list) html += section_html(section, colours);
   return html;
 }
 
@@ -64,8 +76,8 @@ std::vector<ReportTable> result_report_tables(const std::vector<ResultRow>& rows
   for (const auto& [level, title] : kLevelTitles) {
     ReportTable table;
     table.title = std::string(title) + " names";
-    table.columns = {{"Model", false}, {"EM", true},      {"Strict EM", true},
-                     {"F1", true},     {"Answers", true}, {"Concepts", true}};
+    table.columns = {
+        {"Model", false}, {"EM", true}, {"Strict EM", true}, {"F1", true}, {"Answers", true}};
     for (const auto& set : sets) {
       std::vector<const ResultRow*> here;
       double best = 0;
@@ -79,8 +91,7 @@ std::vector<ReportTable> result_report_tables(const std::vector<ResultRow>& rows
       for (const auto* row : here) {
         table.rows.push_back({text_cell(row_name(*row)), percent_cell(row->em),
                               percent_cell(row->strict_em), percent_cell(row->f1),
-                              text_cell(readable_count(row->count)),
-                              text_cell(readable_count(row->num_classes))});
+                              count_cell(row->count, row->num_classes)});
         table.rows.back()[1].is_strong = here.size() > 1 && best > 0 && row->em.mean == best;
       }
     }
@@ -96,8 +107,7 @@ std::vector<ReportTable> result_report_tables(const std::vector<ResultRow>& rows
 
 std::vector<ReportBars> result_report_bars(const std::vector<ResultRow>& rows) {
   // The same models in the same order in each chart, so that a colour means one thing.
-  std::vector<std::string> names;
-  for (const auto& row : rows) add_once(names, row_name(row));
+  const auto names = row_names(rows);
   std::vector<ReportBars> charts;
   for (const auto& [level, title] : kLevelTitles) {
     ReportBars bars;
@@ -127,14 +137,20 @@ ReportTable difference_report_table(const std::vector<DifferenceRow>& rows) {
   table.title = "Differences";
   table.note =
       "Points, on the pictures that both models answered; intervals of the paired difference.";
-  table.columns = {{"Models", false},   {"Set", false}, {"Level", false}, {"EM", true},
-                   {"Strict EM", true}, {"F1", true},   {"Answers", true}};
-  for (const auto& row : rows) {
-    std::string names = row.model + " over " + row.other_model;
-    if (!row.condition.empty()) names += ", " + row.condition;
-    table.rows.push_back({text_cell(names), text_cell(row.set), text_cell(level_name(row.level)),
-                          difference_cell(row.em), difference_cell(row.strict_em),
-                          difference_cell(row.f1), text_cell(readable_count(row.count))});
+  table.columns = {{"Models", false},   {"Level", false}, {"EM", true},
+                   {"Strict EM", true}, {"F1", true},     {"Answers", true}};
+  std::vector<std::string> sets;
+  for (const auto& row : rows) add_once(sets, row.set);
+  for (const auto& set : sets) {
+    if (sets.size() > 1 || !set.empty()) table.rows.push_back({text_cell(set)});
+    for (const auto& row : rows) {
+      if (row.set != set) continue;
+      std::string names = row.model + " over " + row.other_model;
+      if (!row.condition.empty()) names += ", " + row.condition;
+      table.rows.push_back({text_cell(names), text_cell(level_name(row.level)),
+                            difference_cell(row.em), difference_cell(row.strict_em),
+                            difference_cell(row.f1), text_cell(readable_count(row.count))});
+    }
   }
   return table;
 }
@@ -151,19 +167,24 @@ std::string render(const EvalReport& report) {
   if (!report.lead.empty())
     page.under_html += "<p class=\"lead\">" + html_text(report.lead) + "</p>";
 
+  // The models first, so that they have the same colours in every chart.
+  ReportColours colours;
+  const auto names = row_names(report.rows);
+  for (const auto& name : names) colours.of(name, names.size() == 1);
+
   std::string& html = page.body_html;
   if (!report.headline.empty()) {
     html += "<ul class=\"tiles\">\n";
     for (const auto& fact : report.headline) html += tile_html(fact.name, fact.value);
     html += "</ul>\n";
   }
-  html += sections(report.first);
+  html += sections(report.first, colours);
   if (!report.rows.empty() || !report.differences.empty()) {
-    html += section_html(results_section(report));
+    html += section_html(results_section(report), colours);
   }
-  html += sections(report.more);
+  html += sections(report.more, colours);
   html += gallery_html(report.gallery);
-  html += sections(report.last);
+  html += sections(report.last, colours);
   html += facts_html("Environment", report.environment);
   html += recipe_html(report.recipe_yaml);
   return page_html(page);

@@ -9,8 +9,6 @@
 namespace finer {
 namespace {
 
-constexpr size_t kNumBarColours = 8;  // as many as the style sheet names
-
 // SVG units, stretched to the box that the page gives; lines keep their width.
 constexpr double kBarWidth = 1000, kBarHeight = 20;
 
@@ -19,7 +17,8 @@ std::string svg_number(double x) { return readable_fixed(x, 1); }
 std::string bar_percent(double share) { return readable_fixed(100 * share, 1); }
 
 // One bar with its interval over it, gridlines at every quarter behind both.
-std::string bar_svg(const Interval& value, double full, size_t colour, const std::string& label) {
+std::string bar_svg(const Interval& value, double full, const std::string& colour,
+                    const std::string& label) {
   const auto x = [&](double share) { return std::clamp(share / full, 0.0, 1.0) * kBarWidth; };
   std::string html =
       "<svg class=\"bar\" viewBox=\"0 0 1000 20\" preserveAspectRatio=\"none\" "
@@ -30,9 +29,8 @@ std::string bar_svg(const Interval& value, double full, size_t colour, const std
   }
   html += "\"/>";
   if (std::isfinite(value.mean)) {
-    html += "<rect class=\"s" + std::to_string(colour % kNumBarColours) +
-            "\" x=\"0\" y=\"3\" width=\"" + svg_number(std::max(1.5, x(value.mean))) +
-            "\" height=\"14\"/>";
+    html += "<rect class=\"" + colour + "\" x=\"0\" y=\"3\" width=\"" +
+            svg_number(std::max(1.5, x(value.mean))) + "\" height=\"14\"/>";
     if (value.high > value.low) {
       const std::string low = svg_number(x(value.low)), high = svg_number(x(value.high));
       const std::string path = "M" + low + " 10H" + high + "M" + low + " 6V14M" + high + " 6V14";
@@ -45,7 +43,7 @@ std::string bar_svg(const Interval& value, double full, size_t colour, const std
 
 }  // namespace
 
-std::string bars_html(const ReportBars& bars) {
+std::string bars_html(const ReportBars& bars, ReportColours& colours) {
   FINER_CHECK(bars.values.size() == bars.groups.size(), "values for each group");
   if (bars.groups.empty() || bars.series.empty()) return "";
   // A chart of small shares gets an axis of its own, a round one.
@@ -61,16 +59,18 @@ std::string bars_html(const ReportBars& bars) {
     if (highest <= smaller) full = smaller;
   }
 
-  std::string html = std::string("<figure class=\"card bars") +
-                     (bars.series.size() == 1 ? " only" : "") + "\"><figcaption>";
+  std::vector<std::string> kinds;
+  for (const auto& name : bars.series) kinds.push_back(colours.of(name, bars.series.size() == 1));
+
+  std::string html = "<figure class=\"card bars\"><figcaption>";
   if (!bars.title.empty()) html += "<h3>" + html_text(bars.title) + "</h3>";
   if (!bars.note.empty()) html += "<p class=\"note\">" + html_text(bars.note) + "</p>";
   html += "</figcaption>";
   if (bars.series.size() > 1) {
     html += "<ul class=\"legend\">";
     for (size_t i = 0; i < bars.series.size(); ++i) {
-      html += "<li><i class=\"s" + std::to_string(i % kNumBarColours) + "\"></i><bdi>" +
-              html_text(bars.series[i]) + "</bdi></li>";
+      html +=
+          "<li><i class=\"" + kinds[i] + "\"></i><bdi>" + html_text(bars.series[i]) + "</bdi></li>";
     }
     html += "</ul>";
   }
@@ -85,7 +85,7 @@ std::string bars_html(const ReportBars& bars) {
       if (is_there && value.high > value.low) {
         label += " (" + bar_percent(value.low) + " to " + bar_percent(value.high) + ")";
       }
-      html += "<div class=\"bar-row\">" + bar_svg(value, full, i, label) +
+      html += "<div class=\"bar-row\">" + bar_svg(value, full, kinds[i], label) +
               "<span class=\"bar-value\">" + (is_there ? bar_percent(value.mean) : "-") +
               "</span></div>";
     }

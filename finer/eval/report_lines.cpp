@@ -11,7 +11,6 @@
 namespace finer {
 namespace {
 
-constexpr size_t kMostLines = 8;     // as many as there are colours
 constexpr size_t kMostPlaces = 400;  // points drawn of a line
 constexpr double kLinesSide = 1000;  // the SVG's own units
 
@@ -65,8 +64,8 @@ std::string axis_place(double value, const ChartAxis& axis) {
 
 }  // namespace
 
-std::string lines_html(const ReportLines& chart) {
-  FINER_CHECK(chart.lines.size() <= kMostLines, "at most 8 lines");
+std::string lines_html(const ReportLines& chart, ReportColours& colours) {
+  FINER_CHECK(chart.lines.size() <= ReportColours::kCount, "at most 8 lines");
   constexpr double kInfinite = std::numeric_limits<double>::infinity();
   double low_x = kInfinite, high_x = -kInfinite, low_y = kInfinite, high_y = -kInfinite;
   for (const auto& line : chart.lines) {
@@ -87,16 +86,19 @@ std::string lines_html(const ReportLines& chart) {
   const ChartAxis ticks = chart_axis(low_x, high_x, 4);
   frame.x = {low_x, high_x > low_x ? high_x : low_x + 1, ticks.step};
 
-  std::string html = std::string("<figure class=\"card lines") +
-                     (chart.lines.size() == 1 ? " only" : "") + "\"><figcaption>";
+  std::vector<std::string> kinds;
+  for (const auto& line : chart.lines)
+    kinds.push_back(colours.of(line.name, chart.lines.size() == 1));
+
+  std::string html = "<figure class=\"card lines\"><figcaption>";
   if (!chart.title.empty()) html += "<h3>" + html_text(chart.title) + "</h3>";
   if (!chart.note.empty()) html += "<p class=\"note\">" + html_text(chart.note) + "</p>";
   html += "</figcaption>";
   if (chart.lines.size() > 1) {
     html += "<ul class=\"legend\">";
     for (size_t i = 0; i < chart.lines.size(); ++i) {
-      html += "<li><i class=\"s" + std::to_string(i) + "\"></i><bdi>" +
-              html_text(chart.lines[i].name) + "</bdi></li>";
+      html += "<li><i class=\"" + kinds[i] + "\"></i><bdi>" + html_text(chart.lines[i].name) +
+              "</bdi></li>";
     }
     html += "</ul>";
   }
@@ -110,8 +112,7 @@ std::string lines_html(const ReportLines& chart) {
   }
   html += "\"/>";
   for (size_t i = 0; i < chart.lines.size(); ++i) {
-    html += "<path class=\"s" + std::to_string(i) + "\" d=\"" + line_path(frame, chart.lines[i]) +
-            "\"/>";
+    html += "<path class=\"" + kinds[i] + "\" d=\"" + line_path(frame, chart.lines[i]) + "\"/>";
   }
   html += "</svg>";
   for (int i = 0; i <= num_y; ++i) {

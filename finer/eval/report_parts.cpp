@@ -4,10 +4,13 @@
 #include "finer/train/html_text.h"
 #include "finer/train/readable.h"
 
+#include <algorithm>
 #include <cmath>
 
 namespace finer {
 namespace {
+
+constexpr size_t kMostNarrowColumns = 6;
 
 std::string percent(double share, bool has_sign) {
   if (!std::isfinite(share)) return "";
@@ -85,7 +88,16 @@ std::string table_html(const ReportTable& table) {
   return html + "</tbody></table></div></div>\n";
 }
 
-std::string section_html(const ReportSection& section) {
+std::string ReportColours::of(const std::string& name, bool is_alone) {
+  auto found = std::find(names_.begin(), names_.end(), name);
+  if (found == names_.end()) {
+    if (is_alone) return "own";
+    found = names_.insert(names_.end(), name);
+  }
+  return "s" + std::to_string(static_cast<size_t>(found - names_.begin()) % kCount);
+}
+
+std::string section_html(const ReportSection& section, ReportColours& colours) {
   std::string html = "<section class=\"story\">";
   if (!section.title.empty()) html += "<h2>" + html_text(section.title) + "</h2>\n";
   for (const auto& paragraph : section.paragraphs) {
@@ -98,13 +110,22 @@ std::string section_html(const ReportSection& section) {
   }
   if (!section.bars.empty()) {
     html += "<div class=\"figures-grid\">";
-    for (const auto& bars : section.bars) html += bars_html(bars);
+    for (const auto& bars : section.bars) html += bars_html(bars, colours);
     html += "</div>\n";
   }
-  for (const auto& table : section.tables) html += table_html(table);
+  if (!section.tables.empty()) {
+    // Narrow ones may stand side by side.
+    const bool has_wide =
+        std::any_of(section.tables.begin(), section.tables.end(),
+                    [](const auto& table) { return table.columns.size() > kMostNarrowColumns; });
+    const bool is_grid = section.tables.size() > 1 && !has_wide;
+    if (is_grid) html += "<div class=\"tables-grid\">";
+    for (const auto& table : section.tables) html += table_html(table);
+    if (is_grid) html += "</div>\n";
+  }
   if (!section.lines.empty()) {
     html += "<div class=\"figures-grid\">";
-    for (const auto& lines : section.lines) html += lines_html(lines);
+    for (const auto& lines : section.lines) html += lines_html(lines, colours);
     html += "</div>\n";
   }
   return html + "</section>\n";

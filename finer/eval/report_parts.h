@@ -68,10 +68,23 @@ ReportCell difference_cell(const Interval& difference);
 /// Words, left-aligned.
 ReportCell text_cell(std::string text);
 
+/// Which colour a name has, the same all over a page: the first name the first one, and so on.
+/// There are 8; further names begin again.
+class ReportColours {
+ public:
+  static constexpr size_t kCount = 8;
+  /// "s0".."s7", the style sheet's class. A name that stands alone in its chart and has no colour
+  /// yet takes the page's own.
+  std::string of(const std::string& name, bool is_alone);
+
+ private:
+  std::vector<std::string> names_;
+};
+
 /// HTML of each part. Throws: std::logic_error when sizes disagree.
 std::string table_html(const ReportTable& table);
-std::string bars_html(const ReportBars& bars);
-std::string lines_html(const ReportLines& lines);
-std::string section_html(const ReportSection& section);
+std::string bars_html(const ReportBars& bars, ReportColours& colours);
+std::string lines_html(const ReportLines& lines, ReportColours& colours);
+std::string section_html(const ReportSection& section, ReportColours& colours);
 
 }  // namespace finer

@@ -190,11 +190,11 @@ inline finer::EvalReport report(bool is_hostile = false) {
     item.gold_attributes = bird.attributes();
     const bool is_known = i % 3 == 0, is_seen = rng.uniform() < 0.75;
     item.answers.push_back(
-        {"base", "fine", {{"What is the exact name of this bird?", "An owl."}}, false});
+        {"base", "fine", {{"What is the exact name of this bird?", "An owl.", {}}}, false});
     item.answers.push_back(
         {"direct",
          "fine",
-         {{"What is the exact name of this bird?", (is_known ? bird : other).name + "."}},
+         {{"What is the exact name of this bird?", (is_known ? bird : other).name + ".", {}}},
          is_known});
     Bird said = bird;
     if (!is_seen) said.wing = kColours[(rng.below(5))];

@@ -18,6 +18,16 @@ size_t count_of(const std::string& text, const std::string& part) {
   return count;
 }
 
+std::string bars_of(const finer::ReportBars& bars) {
+  finer::ReportColours colours;
+  return finer::bars_html(bars, colours);
+}
+
+std::string lines_of(const finer::ReportLines& lines) {
+  finer::ReportColours colours;
+  return finer::lines_html(lines, colours);
+}
+
 }  // namespace
 
 TEST_CASE("the page shows every part it was given", "[eval]") {
@@ -70,14 +80,14 @@ TEST_CASE("bars end where their shares say, intervals too", "[eval]") {
   bars.groups = {"set"};
   constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
   bars.values = {{{0.25, 0.2, 0.5}, {kNan, kNan, kNan}}};
-  const auto html = finer::bars_html(bars);
+  const auto html = bars_of(bars);
   CHECK_THAT(html, Contains("width=\"250.0\""));
   CHECK_THAT(html, Contains("M200.0 10H500.0"));
   CHECK_THAT(html, Contains("a, set: 25.0 % (20.0 to 50.0)"));
   CHECK_THAT(html, Contains("b, set: not measured"));
   CHECK(count_of(html, "<rect") == 1);
   bars.values = {{{0.25, 0.2, 0.5}}};
-  CHECK_THROWS_AS(finer::bars_html(bars), std::logic_error);
+  CHECK_THROWS_AS(bars_of(bars), std::logic_error);
 }
 
 TEST_CASE("bars of small shares get an axis on which they can be seen", "[eval]") {
@@ -85,8 +95,18 @@ TEST_CASE("bars of small shares get an axis on which they can be seen", "[eval]"
   bars.series = {"a"};
   bars.groups = {"set"};
   bars.values = {{{0.02, 0.01, 0.03}}};
-  CHECK_THAT(finer::bars_html(bars), Contains("width=\"500.0\""));  // of 4 %
-  CHECK_THAT(finer::bars_html(bars), Contains(">4</span>"));
+  CHECK_THAT(bars_of(bars), Contains("width=\"500.0\""));  // of 4 %
+  CHECK_THAT(bars_of(bars), Contains(">4</span>"));
+}
+
+TEST_CASE("a model has one colour all over the page", "[eval]") {
+  finer::ReportColours colours;
+  CHECK(colours.of("base", false) == "s0");
+  CHECK(colours.of("direct", false) == "s1");
+  CHECK(colours.of("base", true) == "s0");
+  CHECK(colours.of("loss", true) == "own");
+  for (int i = 2; i < 8; ++i) colours.of("m" + std::to_string(i), false);
+  CHECK(colours.of("ninth", false) == "s0");
 }
 
 TEST_CASE("lines pass over what is not finite, and long ones stay short", "[eval]") {
@@ -97,8 +117,8 @@ TEST_CASE("lines pass over what is not finite, and long ones stay short", "[eval
   line.x = {1, 2, 3, 4, 5};
   line.y = {1, 2, kNan, 4, 3};
   chart.lines = {line};
-  auto html = finer::lines_html(chart);
-  const size_t at = html.find("<path class=\"s0\" d=\"");
+  auto html = lines_of(chart);
+  const size_t at = html.find("<path class=\"own\" d=\"");
   REQUIRE(at != std::string::npos);
   const std::string path = html.substr(at, html.find("\"/>", at) - at);
   CHECK(count_of(path, "M") == 2);
@@ -112,11 +132,11 @@ TEST_CASE("lines pass over what is not finite, and long ones stay short", "[eval
     line.y.push_back(i % 7);
   }
   chart.lines = {line};
-  CHECK(finer::lines_html(chart).size() < 20000);
+  CHECK(lines_of(chart).size() < 20000);
   chart.lines[0].y.assign(100000, kNan);
-  CHECK(finer::lines_html(chart).empty());
+  CHECK(lines_of(chart).empty());
   chart.lines.resize(9);
-  CHECK_THROWS_AS(finer::lines_html(chart), std::logic_error);
+  CHECK_THROWS_AS(lines_of(chart), std::logic_error);
 }
 
 TEST_CASE("figures have their sign and no minus zero", "[eval]") {
