@@ -38,6 +38,15 @@ ConfigDocument ConfigDocument::load(const fs::path& file,
   return document;
 }
 
+ConfigDocument ConfigDocument::from_overrides(const std::vector<std::string>& overrides) {
+  ConfigDocument document;
+  document.layer_names_.push_back("command line");
+  document.root_.kind = ConfigNode::Kind::kMap;
+  document.root_.place.layer = Place::kCommandLine;
+  apply_overrides(document.root_, overrides, document.faults_);
+  return document;
+}
+
 ConfigNode ConfigDocument::load_layers(const fs::path& file) {
   std::vector<ConfigNode> trees;
   std::vector<fs::path> identities;  // without links and dots, to notice a circle
@@ -146,10 +155,10 @@ Place ConfigDocument::nearest_place(const std::string& path) const {
     if (const auto* entry = find(at)) {
       return entry->value.kind == ConfigNode::Kind::kScalar ? entry->value.place : entry->place;
     }
-    const size_t dot = at.rfind('.');
-    at = dot == std::string::npos ? "" : at.substr(0, dot);
+    const size_t cut = at.find_last_of(".[");
+    at = cut == std::string::npos ? "" : at.substr(0, cut);
   }
-  return {0, 1};
+  return root_.place;
 }
 
 void ConfigDocument::add_fault(const std::string& path, const std::string& what) {

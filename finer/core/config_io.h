@@ -24,6 +24,8 @@ class ConfigDocument {
  public:
   static ConfigDocument load(const std::filesystem::path& file,
                              const std::vector<std::string>& overrides);
+  /// Without a file: all keys come from the command line.
+  static ConfigDocument from_overrides(const std::vector<std::string>& overrides);
 
   /// Fills the described structs. A key that is absent or at fault leaves its value as it was.
   void read(const Describe& describe);
