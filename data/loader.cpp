@@ -1,5 +1,6 @@
 #include "data/loader.h"
 
+#include "data/share.h"
 #include "finer/core/error.h"
 #include "finer/core/log.h"
 
@@ -25,7 +26,9 @@ using Clock = std::chrono::steady_clock;
 // finishes the last slot.
 struct StepWork {
   StepBatch batch;
-  std::vector<SampleRef> refs;
+  std::vector<SampleRef> refs;   // whose slots are being worked on
+  std::vector<int64_t> lengths;  // of all the step's samples, while they are being counted
+  bool is_counting = false;      // several ranks: first every sample's tokens, then the own share
   std::vector<SampleSource::Prepared> prepared;
   std::vector<std::exception_ptr> faults;
   size_t claimed = 0;  // slots handed out
@@ -40,7 +43,7 @@ struct StepWork {
 struct Loader::Impl {
   Impl(const SampleSource& sample_source, Sampler order, const DataConfig& data,
        const BatchConfig& batch, int64_t first_step, int64_t first_position, int64_t end_position,
-       LoaderCounts start)
+       LoaderCounts start, RankShare rank_share)
       : source(sample_source),
         sampler(std::move(order)),
         step_samples(batch.samples),
@@ -51,6 +54,7 @@ struct Loader::Impl {
         next_step(first_step),
         cursor(first_position),
         last_position(end_position),
+        share(rank_share),
         counts(start) {
     FINER_CHECK(step_samples > 0, "batch.samples above 0");
     FINER_CHECK(first_position >= 0, "a cursor from 0 on");
@@ -87,11 +91,40 @@ struct Loader::Impl {
     step->batch.next_position = end;
     for (int64_t position = cursor; position < end; ++position)
       step->refs.push_back(sampler.at(position));
-    step->prepared.resize(step->refs.size());
-    step->faults.resize(step->refs.size());
-    step->open = step->refs.size();
+    step->is_counting = share.size > 1;
+    if (step->is_counting) {
+      step->lengths.resize(step->refs.size());
+      step->open = step->refs.size();
+    } else {
+      open_slots(*step);
+    }
     cursor = end;
     return step;
+  }
+
+  static void open_slots(StepWork& step) {
+    step.is_counting = false;
+    step.claimed = 0;
+    step.open = step.refs.size();
+    step.prepared.resize(step.refs.size());
+    step.faults.resize(step.refs.size());
+  }
+
+  // All lengths are known: what is left to do is this rank's share, in the step's order.
+  void take_share(StepWork& step) const {
+    std::vector<SampleRef> own;
+    for (const size_t slot : share_by_tokens(step.lengths, share.size).at(share.rank))
+      own.push_back(step.refs[slot]);
+    step.refs = std::move(own);
+    open_slots(step);
+  }
+
+  void work_on(StepWork& step, size_t slot) const {
+    if (step.is_counting) {
+      step.lengths[slot] = source.num_tokens(step.refs[slot]);
+    } else {
+      prepare(step, slot);
+    }
   }
 
   void prepare(StepWork& step, size_t slot) const {
@@ -155,6 +188,7 @@ struct Loader::Impl {
       batch.num_label_tokens += pass.num_label_tokens;
       batch.label_weight += pass.label_weight;
     }
+    batch.num_passes = static_cast<int64_t>(batch.passes.size());
   }
 
   // The oldest step with a slot to hand out; plans one more when there is room. Under the lock.
@@ -187,9 +221,14 @@ struct Loader::Impl {
       if (stopping) return;
       const size_t slot = step->claimed++;
       hold.unlock();
-      prepare(*step, slot);
+      work_on(*step, slot);
       hold.lock();
       if (--step->open > 0) continue;
+      if (step->is_counting) {
+        take_share(*step);
+        work_changed.notify_all();
+        if (step->open > 0) continue;
+      }
       hold.unlock();
       assemble(*step);
       hold.lock();
@@ -203,6 +242,10 @@ struct Loader::Impl {
     if (threads.empty()) {
       auto step = plan();
       if (!step) return nullptr;
+      if (step->is_counting) {
+        for (size_t slot = 0; slot < step->refs.size(); ++slot) work_on(*step, slot);
+        take_share(*step);
+      }
       for (size_t slot = 0; slot < step->refs.size(); ++slot) {
         prepare(*step, slot);
         if (step->faults[slot]) break;
@@ -269,6 +312,7 @@ struct Loader::Impl {
   int64_t next_step;
   int64_t cursor;  // sampler position of the next step to plan
   const int64_t last_position;
+  const RankShare share;
   LoaderCounts counts;        // next() only
   std::exception_ptr failed;  // next() only
 
@@ -283,9 +327,9 @@ struct Loader::Impl {
 
 Loader::Loader(const SampleSource& source, Sampler sampler, const DataConfig& data,
                const BatchConfig& batch, int64_t first_step, int64_t first_position,
-               int64_t last_position, LoaderCounts counts)
+               int64_t last_position, LoaderCounts counts, RankShare share)
     : impl_(std::make_unique<Impl>(source, std::move(sampler), data, batch, first_step,
-                                   first_position, last_position, counts)) {}
+                                   first_position, last_position, counts, share)) {}
 
 Loader::~Loader() = default;
 

@@ -42,13 +42,22 @@ struct StepBatch {
   int64_t step = 0;
   int64_t first_position = 0;  // sampler position of its first sample
   int64_t next_position = 0;   // where the next step starts: the cursor of a checkpoint
-  std::vector<PackedBatch> passes;
-  int64_t num_samples = 0;       // in its passes
+  std::vector<PackedBatch> passes;  // this rank's
+  int64_t num_passes = 0;           // over all ranks; as all that follows but wait_s and counts ...
+  int64_t first_pass = 0;           // ... once the trainer has asked the others: this rank's first
+  int64_t num_samples = 0;          // in its passes
   int64_t num_tokens = 0;        // image positions counted
   int64_t num_label_tokens = 0;  // targets after the shift
   double label_weight = 0;       // targets times their set's loss weight: the divisor of the loss
   double wait_s = 0;             // how long next() took: what the trainer waited for it
   LoaderCounts counts;           // totals up to and including this step
+};
+
+/// Which part of each step a rank prepares: samples are dealt out by their number of tokens, so that
+/// all ranks have about the same work (data/share.h). Counts are of the rank's own samples.
+struct RankShare {
+  int rank = 0;
+  int size = 1;
 };
 
 /// Opens the sets, and turns one sample after the other into ReadySample.
@@ -82,6 +91,10 @@ class SampleSource {
   ConversationKind conversation(const SampleRef& ref) const {
     return conversations_.at(static_cast<size_t>(ref.set));
   }
+  /// About how many tokens prepare() gives, image positions counted, without a look at the picture;
+  /// 0 for a sample that it drops or refuses. Throws nothing that a record can cause.
+  int64_t num_tokens(const SampleRef& ref) const;
+
   /// The record as it is in the file (finer-data inspect). Throws: DataError "FILE: record I (id
   /// X): reason".
   Sample record(const SampleRef& ref) const;
@@ -117,7 +130,7 @@ class Loader {
   /// false).
   Loader(const SampleSource& source, Sampler sampler, const DataConfig& data,
          const BatchConfig& batch, int64_t first_step, int64_t first_position,
-         int64_t last_position, LoaderCounts counts = {});
+         int64_t last_position, LoaderCounts counts = {}, RankShare share = {});
   ~Loader();
   Loader(const Loader&) = delete;
   Loader& operator=(const Loader&) = delete;

@@ -107,6 +107,17 @@ std::filesystem::path SampleSource::image_path(const SampleRef& ref, const Sampl
   }
 }
 
+int64_t SampleSource::num_tokens(const SampleRef& ref) const {
+  try {
+    const TokenizedSample ids = tokens(ref, record(ref));
+    const int64_t length = ready_length(ids, spec_.image_positions);
+    if (length <= config_.max_tokens) return length;
+    return over_length_ == OverLength::kCutText ? config_.max_tokens : 0;
+  } catch (const std::exception&) {  // the rank whose share it is will tell
+    return 0;
+  }
+}
+
 SampleSource::Prepared SampleSource::prepare(const SampleRef& ref, bool with_pixels) const {
   if (config_.on_bad_record == "stop") return prepare_or_throw(ref, with_pixels);
   try {
