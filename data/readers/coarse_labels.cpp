@@ -57,10 +57,10 @@ const std::vector<std::string>& CoarseClasses::of(int64_t class_number) const {
   return found == names_.end() ? none : found->second;
 }
 
-void CoarseClasses::check_classes(int64_t num_classes) const {
-  if (highest_ <= num_classes) return;
-  throw DataError(file_ + ": has class " + std::to_string(highest_) + ", the set has " +
-                  std::to_string(num_classes) + " classes; expected this set's coarse-label file");
+void CoarseClasses::check_classes(int64_t last_class) const {
+  if (highest_ <= last_class) return;
+  throw DataError(file_ + ": has class " + std::to_string(highest_) + ", the set's last is " +
+                  std::to_string(last_class) + "; expected this set's coarse-label file");
 }
 
 CoarseFamilies load_coarse_families(const ReaderOptions& options, const std::string& set_key) {

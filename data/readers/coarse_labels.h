@@ -20,8 +20,8 @@ class CoarseClasses {
 
   /// Empty where the file has no line for the class.
   const std::vector<std::string>& of(int64_t class_number) const;
-  /// Throws: DataError where the file has a class above `num_classes`: it is another set's.
-  void check_classes(int64_t num_classes) const;
+  /// Throws: DataError where the file has a class above `last_class`: it is another set's.
+  void check_classes(int64_t last_class) const;
 
   static constexpr const char* kFileName = "coarse-classes.txt";
 

@@ -6,6 +6,9 @@
 #include "finer/core/error.h"
 #include "finer/core/quote.h"
 
+#include <algorithm>
+#include <unordered_map>
+
 namespace finer::data {
 
 namespace {
@@ -28,11 +31,13 @@ std::string cub_species(const std::string& name, const std::filesystem::path& ro
 void read_cub(const ReaderOptions& options, const RecordSink& sink) {
   const ImageLists lists = ImageLists::load(options.root, 1);
   const CoarseClasses coarse = CoarseClasses::load(options, "cub-200-2011");
-  coarse.check_classes(static_cast<int64_t>(lists.class_names.size()));
   std::unordered_map<int64_t, std::string> species;
+  int64_t last_class = 0;
   for (const auto& [number, name] : lists.class_names) {
     species[number] = cub_species(name, options.root);
+    last_class = std::max(last_class, number);
   }
+  coarse.check_classes(last_class);
 
   UnifiedRecord record;
   record.superordinate = "Bird";
