@@ -1,4 +1,6 @@
 #include "finer/core/error.h"
+#include "finer/eval/eval_recipe.h"
+#include "finer/eval/evaluator.h"
 #include "finer/eval/logits.h"
 #include "tools/cli.h"
 #include "tools/eval_score.h"
@@ -11,11 +13,16 @@
 int main(int argc, char** argv) {
   CLI::App app{"finer-eval: what a model says about data, without training."};
   app.set_version_flag("--version", finer::cli::version_text());
-  app.require_subcommand(1);
+  app.require_subcommand(0, 1);
 
   std::string recipe_file, adapter, tokens, images = ".", out, aspect = "pad", device = "auto";
   std::vector<std::string> overrides;
   finer::ModelConfig model;
+  bool explains = false;
+  auto* eval_file =
+      app.add_option("recipe", recipe_file, "evaluation recipe, YAML (docs/evaluation.md)");
+  app.add_option("overrides", overrides, "key=value, over the recipe: subset.limit=100");
+  app.add_flag("--explain", explains, "print every key of an evaluation recipe");
   auto* loss = app.add_subcommand("loss", "mean loss a label token over a recipe's data, as JSON");
   loss->add_option("recipe", recipe_file, "YAML recipe")->required();
   loss->add_option("overrides", overrides, "key=value, over the recipe");
@@ -47,11 +54,16 @@ int main(int argc, char** argv) {
                     "file for a line a prediction: {\"idx\", \"em\", \"f1\"}");
   try {
     app.parse(argc, argv);
+    if (app.get_subcommands().empty() && !explains && eval_file->count() == 0)
+      throw CLI::RequiredError("recipe");
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
   }
   return finer::cli::run("finer-eval", [&] {
-    if (*score) {
+    if (app.get_subcommands().empty()) {
+      if (!explains) return finer::evaluate(finer::load_eval_recipe(recipe_file, overrides));
+      std::cout << finer::explain_eval_recipe(false);
+    } else if (*score) {
       finer::cli::score_files(to_score);
     } else if (*loss) {
       const auto result = finer::data_loss(finer::load_recipe(recipe_file, overrides), adapter);
