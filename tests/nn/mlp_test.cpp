@@ -5,7 +5,9 @@
 #include <catch2/catch.hpp>
 #include <torch/csrc/autograd/autograd.h>
 
+#include <cmath>
 #include <functional>
+#include <limits>
 
 namespace finer {
 
@@ -44,6 +46,29 @@ TEST_CASE("the gated MLP and its gradients are transformers'", "[nn]") {
   CHECK(difference(d_gate_up.narrow(0, 0, 40), g.at("d_gate_proj.weight")) < 2e-6);
   CHECK(difference(d_gate_up.narrow(0, 40, 40), g.at("d_up_proj.weight")) < 2e-6);
   CHECK(difference(mlp.down_proj.weight().grad(), g.at("d_down_proj.weight")) < 2e-6);
+}
+
+TEST_CASE("fast SwiGLU is exact to float32 at every size of gate, and passes non-finite on",
+          "[nn]") {
+  // The reciprocal is a few units out, and exp by 2e-9 for each doubling, so the relative error grows with the gate.
+  const float range = GENERATE(20.0F, 120.0F);
+  const double bound = range > 20 ? 4e-6 : 2e-6;
+  const auto gate = at::linspace(-range, range, 4801, at::kFloat).view({-1, 1});
+  const auto x = at::cat({gate, at::ones_like(gate)}, 1);
+  const auto wide = x.to(at::kDouble);
+  const auto a = through(swiglu, x, at::ones_like(gate));
+  const auto b = through(swiglu_plain, wide, at::ones_like(gate).to(at::kDouble));
+  const auto near = [](const at::Tensor& found, const at::Tensor& exact) {
+    const auto gap = (found.to(at::kDouble) - exact).abs() / exact.abs().clamp_min(1e-20);
+    return gap.max().item<double>();
+  };
+  CHECK(near(a.y, b.y) < bound);
+  CHECK(near(a.dx.narrow(1, 1, 1), b.dx.narrow(1, 1, 1)) < bound);
+  CHECK(difference(a.dx, b.dx.to(at::kFloat)) < 1e-6);
+  for (const float bad : {std::nanf(""), std::numeric_limits<float>::infinity()}) {
+    CHECK(!std::isfinite(swiglu(at::tensor({bad, 1.0F}).view({1, 2})).item<float>()));
+    CHECK(!std::isfinite(swiglu(at::tensor({1.0F, bad}).view({1, 2})).item<float>()));
+  }
 }
 
 TEST_CASE("fast SwiGLU equals its plain twin, gradients included", "[nn]") {
