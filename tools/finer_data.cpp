@@ -11,6 +11,9 @@
 #include "finer/model/hf_config.h"
 #include "finer/recipe/recipe.h"
 #include "tools/cli.h"
+#include "tools/data_mixture.h"
+#include "tools/data_records.h"
+#include "tools/data_world.h"
 
 #include <ATen/ops/empty.h>
 #include <CLI/CLI.hpp>
@@ -201,7 +204,12 @@ int run_command(int argc, char** argv) {
   add("tokenize", "write the ids and labels of conversations", add_tokenize);
   add("pixels", "write what the vision encoder sees of pictures", add_pixels);
   add("inspect", "show one sample of a recipe with its targets marked", add_inspect);
-  const std::vector<std::string> names = {"tokenize", "pixels", "inspect"};
+  add("records", "read a fine-grained set into unified records", add_records);
+  add("mixture", "write the training mixture of fine-grained sets", add_mixture);
+  add("world", "draw the miniature's world", add_world);
+  add("world-check", "look for held-out pictures in training files", add_world_check);
+  const std::vector<std::string> names = {"tokenize", "pixels", "inspect",    "records",
+                                          "mixture",  "world",  "world-check"};
   const std::string first = argc > 1 ? argv[1] : "--help";
   if (!first.starts_with('-') && std::find(names.begin(), names.end(), first) == names.end()) {
     throw Error(quote(first) + " is no command" + did_you_mean(first, names));
