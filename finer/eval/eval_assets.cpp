@@ -20,11 +20,14 @@ ul.prose li { margin: .3rem 0; }
 .figures td:not(.num), .figures th[scope=row] { white-space: normal; min-width: 6rem; overflow-wrap: break-word; }
 .figures th[scope=row] { font-weight: 500; }
 .figures .heading { padding-top: .75rem; font-weight: 650; letter-spacing: -.005em; border-bottom: 1px solid var(--line); min-width: 0; }
+.figures .heading .note { display: inline; margin-left: .7rem; }
 .figures .strong { font-weight: 700; color: var(--accent); }
 .under-cell { display: block; font-size: .74rem; font-weight: 400; color: var(--soft); line-height: 1.3; }
 .figures-grid { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 22rem), 1fr)); gap: .7rem; margin: .8rem 0; }
-.tables-grid { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 33rem), 1fr)); gap: 0 .7rem; align-items: end; }
+.tables-grid { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 33rem), 1fr)); gap: 0 .7rem; align-items: start; }
 .part-box { min-width: 0; }
+.part-box.narrow { max-width: 46rem; }
+.tables-grid .part-box.narrow { max-width: none; }
 .bars, .lines { margin: 0; padding: 1rem 1.1rem .9rem; min-width: 0; }
 .lines { display: flex; flex-direction: column; }
 .legend { display: flex; flex-wrap: wrap; gap: .25rem 1rem; list-style: none; margin: .65rem 0 0; padding: 0; font-size: .82rem; }
@@ -105,7 +108,7 @@ path.s4 { stroke: var(--s4); } path.s5 { stroke: var(--s5); } path.s6 { stroke: 
   .seen > :not(.picture) { grid-column: 2; }
   .gold { margin-top: 0; }
   .figures th, .figures td { padding: .38rem .5rem; }
-  .figures th[scope=col], .under-cell { white-space: normal; }
+  .figures th[scope=col], .figures .heading, .figures .heading .note, .under-cell { white-space: normal; }
   .figures td:not(.num), .figures th[scope=row] { min-width: 4.5rem; }
   .bars, .lines { padding: .9rem .8rem .8rem; }
   .filter { position: static; }

@@ -44,9 +44,22 @@ Interval no_interval() {
   return {kNan, kNan, kNan};
 }
 
-ReportCell count_cell(int64_t count, int64_t num_classes) {
-  ReportCell cell = text_cell(readable_count(count));
-  cell.note = readable_count(num_classes) + " concepts";
+// The set's name, with the number of answers where all of its models gave as many.
+ReportCell set_heading(const std::string& set, const std::vector<int64_t>& counts,
+                       int64_t num_classes) {
+  ReportCell cell = text_cell(set);
+  if (std::count(counts.begin(), counts.end(), counts.front()) ==
+      static_cast<std::ptrdiff_t>(counts.size())) {
+    cell.note = readable_count(counts.front()) + " answers";
+    if (num_classes > 0) cell.note += ", " + readable_count(num_classes) + " concepts";
+  }
+  return cell;
+}
+
+// Where they did not, each row says its own.
+ReportCell counted_cell(const std::string& text, const ReportCell& heading, int64_t count) {
+  ReportCell cell = text_cell(text);
+  if (heading.note.empty()) cell.note = readable_count(count) + " answers";
   return cell;
 }
 
@@ -59,6 +72,9 @@ std::string sections(const std::vector<ReportSection>& list, ReportColours& colo
 ReportSection results_section(const EvalReport& report) {
   ReportSection section;
   section.title = "Scores";
+  section.paragraphs.push_back(
+      "Percent. EM: the name is in the first 20 words; strict EM: it is the whole answer; F1: over "
+      "words. Differences are paired: on the pictures that both models answered.");
   if (!report.interval_note.empty()) section.paragraphs.push_back(report.interval_note);
   section.bars = result_report_bars(report.rows);
   section.tables = result_report_tables(report.rows);
@@ -72,35 +88,31 @@ ReportSection results_section(const EvalReport& report) {
 
 std::vector<ReportTable> result_report_tables(const std::vector<ResultRow>& rows) {
   std::vector<ReportTable> tables;
-  const auto sets = set_names(rows);
   for (const auto& [level, title] : kLevelTitles) {
     ReportTable table;
     table.title = std::string(title) + " names";
-    table.columns = {
-        {"Model", false}, {"EM", true}, {"Strict EM", true}, {"F1", true}, {"Answers", true}};
-    for (const auto& set : sets) {
+    table.columns = {{"Model", false}, {"EM", true}, {"Strict EM", true}, {"F1", true}};
+    for (const auto& set : set_names(rows)) {
       std::vector<const ResultRow*> here;
+      std::vector<int64_t> counts;
       double best = 0;
       for (const auto& row : rows) {
         if (row.level != level || row.set != set) continue;
         here.push_back(&row);
+        counts.push_back(row.count);
         best = std::max(best, row.em.mean);
       }
       if (here.empty()) continue;
-      if (sets.size() > 1 || !set.empty()) table.rows.push_back({text_cell(set)});
+      const ReportCell heading = set_heading(set, counts, here.front()->num_classes);
+      table.rows.push_back({heading});
       for (const auto* row : here) {
-        table.rows.push_back({text_cell(row_name(*row)), percent_cell(row->em),
-                              percent_cell(row->strict_em), percent_cell(row->f1),
-                              count_cell(row->count, row->num_classes)});
+        table.rows.push_back({counted_cell(row_name(*row), heading, row->count),
+                              percent_cell(row->em), percent_cell(row->strict_em),
+                              percent_cell(row->f1)});
         table.rows.back()[1].is_strong = here.size() > 1 && best > 0 && row->em.mean == best;
       }
     }
     if (!table.rows.empty()) tables.push_back(std::move(table));
-  }
-  if (!tables.empty()) {
-    tables.front().note =
-        "Percent, with 95 % intervals. EM: the name is in the first 20 words; strict EM: it is the "
-        "whole answer; F1: over words.";
   }
   return tables;
 }
@@ -135,21 +147,26 @@ std::vector<ReportBars> result_report_bars(const std::vector<ResultRow>& rows) {
 ReportTable difference_report_table(const std::vector<DifferenceRow>& rows) {
   ReportTable table;
   table.title = "Differences";
-  table.note =
-      "Points, on the pictures that both models answered; intervals of the paired difference.";
-  table.columns = {{"Models", false},   {"Level", false}, {"EM", true},
-                   {"Strict EM", true}, {"F1", true},     {"Answers", true}};
+  table.columns = {{"Points", false}, {"EM", true}, {"Strict EM", true}, {"F1", true}};
   std::vector<std::string> sets;
   for (const auto& row : rows) add_once(sets, row.set);
   for (const auto& set : sets) {
-    if (sets.size() > 1 || !set.empty()) table.rows.push_back({text_cell(set)});
+    std::vector<int64_t> counts;
     for (const auto& row : rows) {
-      if (row.set != set) continue;
-      std::string names = row.model + " over " + row.other_model;
-      if (!row.condition.empty()) names += ", " + row.condition;
-      table.rows.push_back({text_cell(names), text_cell(level_name(row.level)),
-                            difference_cell(row.em), difference_cell(row.strict_em),
-                            difference_cell(row.f1), text_cell(readable_count(row.count))});
+      if (row.set == set) counts.push_back(row.count);
+    }
+    const ReportCell heading = set_heading(set, counts, 0);
+    table.rows.push_back({heading});
+    for (const auto& [level, title] : kLevelTitles) {
+      for (const auto& row : rows) {
+        if (row.set != set || row.level != level) continue;
+        ReportCell name = text_cell(std::string(title) + " names");
+        name.note = row.model + " over " + row.other_model;
+        if (!row.condition.empty()) name.note += ", " + row.condition;
+        if (heading.note.empty()) name.note += ", " + readable_count(row.count) + " answers";
+        table.rows.push_back({name, difference_cell(row.em), difference_cell(row.strict_em),
+                              difference_cell(row.f1)});
+      }
     }
   }
   return table;

@@ -10,7 +10,7 @@
 namespace finer {
 namespace {
 
-constexpr size_t kMostNarrowColumns = 6;
+constexpr size_t kMostNarrowColumns = 4;  // of tables that may stand side by side
 
 std::string percent(double share, bool has_sign) {
   if (!std::isfinite(share)) return "";
@@ -42,7 +42,7 @@ ReportCell percent_cell(const Interval& share) {
   ReportCell cell;
   cell.text = percent(share.mean, false);
   if (share.low != share.high) {
-    cell.note = percent(share.low, false) + " to " + percent(share.high, false);
+    cell.note = percent(share.low, false) + "\u2013" + percent(share.high, false);
   }
   return cell;
 }
@@ -66,7 +66,8 @@ std::string table_html(const ReportTable& table) {
   if (table.rows.empty()) return "";
   const size_t width = table.columns.size();
   std::string html =
-      "<div class=\"part-box\">" + title_html(table.title, table.note) +
+      "<div class=\"part-box" + std::string(width <= kMostNarrowColumns ? " narrow" : "") + "\">" +
+      title_html(table.title, table.note) +
       "<div class=\"card scroll\" tabindex=\"0\"><table class=\"figures\"><thead><tr>";
   for (const auto& column : table.columns) {
     html += std::string("<th scope=\"col\"") + (column.is_number ? " class=\"num\"" : "") + ">" +
@@ -78,7 +79,10 @@ std::string table_html(const ReportTable& table) {
     html += "<tr>";
     if (row.size() == 1 && width > 1) {
       html += "<th scope=\"rowgroup\" class=\"heading\" colspan=\"" + std::to_string(width) +
-              "\"><bdi>" + html_text(row[0].text) + "</bdi></th>";
+              "\"><bdi>" + html_text(row[0].text) + "</bdi>" +
+              (row[0].note.empty() ? ""
+                                   : "<span class=\"note\">" + html_text(row[0].note) + "</span>") +
+              "</th>";
     } else {
       for (size_t i = 0; i < width; ++i)
         html += cell_html(row[i], i == 0, table.columns[i].is_number);
@@ -114,7 +118,6 @@ std::string section_html(const ReportSection& section, ReportColours& colours) {
     html += "</div>\n";
   }
   if (!section.tables.empty()) {
-    // Narrow ones may stand side by side.
     const bool has_wide =
         std::any_of(section.tables.begin(), section.tables.end(),
                     [](const auto& table) { return table.columns.size() > kMostNarrowColumns; });

@@ -61,9 +61,9 @@ struct ReportSection {
   std::vector<ReportLines> lines;
 };
 
-/// "72.9" and "65.1 to 80.2", percent.
+/// "72.9" with "65.1-80.2" (an en dash) under it, percent.
 ReportCell percent_cell(const Interval& share);
-/// With its sign: "+71.8".
+/// With signs: "+71.8", "+60.2 to +80.1".
 ReportCell difference_cell(const Interval& difference);
 /// Words, left-aligned.
 ReportCell text_cell(std::string text);

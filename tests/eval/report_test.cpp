@@ -141,7 +141,7 @@ TEST_CASE("lines pass over what is not finite, and long ones stay short", "[eval
 
 TEST_CASE("figures have their sign and no minus zero", "[eval]") {
   CHECK(finer::percent_cell({0.742, 0.65, 0.82}).text == "74.2");
-  CHECK(finer::percent_cell({0.742, 0.65, 0.82}).note == "65.0 to 82.0");
+  CHECK(finer::percent_cell({0.742, 0.65, 0.82}).note == "65.0\u201382.0");
   CHECK(finer::percent_cell({0, 0, 0}).note.empty());
   CHECK(finer::difference_cell({0.718, 0.6, 0.8}).text == "+71.8");
   CHECK(finer::difference_cell({-0.1, -0.2, 0.01}).note == "-20.0 to +1.0");
