@@ -34,10 +34,11 @@ bool names_a_model(const ModelConfig& model) {
 }
 
 ModelConfig base_of(const SessionConfig& config, const std::optional<Recipe>& recipe) {
-  if (names_a_model(config.model)) return config.model;
-  if (recipe) {
-    auto model = recipe->model;
+  if (names_a_model(config.model) || recipe) {
+    auto model = names_a_model(config.model) ? config.model : recipe->model;
     if (!config.model.tokenizer.empty()) model.tokenizer = config.model.tokenizer;
+    if (!config.dtype.empty()) model.dtype = config.dtype;
+    dtype_from_name(model.dtype);  // before anything is read
     return model;
   }
   if (!config.adapter.empty()) {

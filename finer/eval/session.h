@@ -23,6 +23,7 @@ struct SessionConfig {
   std::filesystem::path adapter;  // PEFT directory, run or checkpoint; empty: the base alone
   std::string conversation;       // empty: as the adapter's recipe, else vicuna_v1
   std::string image_aspect;       // empty: as the adapter's recipe, else pad
+  std::string dtype;              // empty: model.dtype, or the adapter's recipe's
   std::string device = "auto";    // auto | cpu | cuda | cuda:N
   uint64_t seed = 0;              // weights of a from_scratch model
 };

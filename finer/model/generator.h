@@ -32,13 +32,18 @@ struct GeneratedAnswer {
 
 struct GeneratorOptions {
   int64_t max_sequences = 64;   // that decode at a time
-  int64_t cache_tokens = 0;     // keys and values kept, in tokens; 0: chosen from free memory
+  int64_t cache_tokens = 0;     // keys and values kept, in tokens; 0: a quarter of what is free
+                                // (memory is taken as it is needed; one long prompt may exceed it)
   bool reuses_prefixes = true;  // beginnings that prompts share are computed once
 };
 
 /// Many prompts at a time, without padding: sequences join and leave as they finish, and what
-/// prompts have in common at their beginning (system text, picture, earlier turns) is computed once
-/// and kept.
+/// prompts have in common at their beginning (system text, picture, earlier turns with their
+/// answers) is computed once and kept, the longest unused going first when room is needed.
+///
+/// The model's weights must not change while it lives: the cache would be another model's. After an
+/// exception from next() or log_likelihoods() all that was under way is dropped.
+/// Threads: one at a time.
 class Generator {
  public:
   Generator(Llava& model, GeneratorOptions options);
@@ -50,6 +55,9 @@ class Generator {
   /// Works until at least one answer is finished; empty when nothing is under way.
   std::vector<GeneratedAnswer> next();
   int64_t num_pending() const;
+  /// Ends an answer with what it has; it comes out of next(). May be called from on_token. An
+  /// unknown or finished ticket does nothing.
+  void cancel(int64_t ticket);
   /// Called with every token as it is chosen, to show answers as they grow.
   std::function<void(int64_t ticket, int64_t token)> on_token;
 

@@ -40,6 +40,14 @@ at::Tensor LlamaLayer::forward(const at::Tensor& x_TD, const RopeRows& rope, con
   return h_TD + mlp.forward(post_attention_norm.forward(h_TD));
 }
 
+at::Tensor LlamaLayer::forward_cached(const at::Tensor& x_TD, const RopeRows& rope,
+                                      const CachedView& view, KvLayer& cache,
+                                      const at::Tensor& rows) const {
+  const auto attended = attention.forward_cached(input_norm.forward(x_TD), rope, view, cache, rows);
+  const auto h_TD = (rows.defined() ? x_TD.index_select(0, rows) : x_TD) + attended;
+  return h_TD + mlp.forward(post_attention_norm.forward(h_TD));
+}
+
 Llama::Llama(const LanguageConfig& config, at::TensorOptions options)
     : config_(config),
       dtype_(at::typeMetaToScalarType(options.dtype())),
@@ -69,6 +77,25 @@ at::Tensor Llama::forward(const at::Tensor& x_TD, const Packing& packing, const 
     h_TD = recomputes_layers ? recompute(run, h_TD) : run(h_TD);
   }
   return norm_.forward(h_TD);
+}
+
+at::Tensor Llama::forward_cached(const at::Tensor& x_TD, const CachedView& view,
+                                 std::vector<KvLayer>& cache, const at::Tensor& rows) {
+  const auto [cos, sin] = rope_.rows(view.positions_T, view.max_position + 1);
+  const RopeRows rope{cos, sin};
+  auto h_TD = x_TD;
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    const auto wanted = i + 1 == layers_.size() ? rows : at::Tensor();
+    h_TD = layers_[i].forward_cached(h_TD, rope, view, cache[i], wanted);
+  }
+  return norm_.forward(h_TD);
+}
+
+AttentionConfig Llama::attention_config() const {
+  return {.width = config_.width,
+          .num_heads = config_.num_heads,
+          .num_kv_heads = config_.num_kv_heads,
+          .head_size = config_.head_size};
 }
 
 void Llama::visit_weights(const WeightVisitor& visit) const {

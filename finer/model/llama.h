@@ -2,6 +2,7 @@
 
 #include "finer/model/config.h"
 #include "finer/nn/attention.h"
+#include "finer/nn/cached_attention.h"
 #include "finer/nn/mlp.h"
 #include "finer/nn/norm.h"
 #include "finer/nn/packing.h"
@@ -23,6 +24,9 @@ class LlamaLayer {
   /// returns [T or M, D]
   at::Tensor forward(const at::Tensor& x_TD, const RopeRows& rope, const Packing& packing,
                      const at::Tensor& rows = {}) const;
+
+  at::Tensor forward_cached(const at::Tensor& x_TD, const RopeRows& rope, const CachedView& view,
+                            KvLayer& cache, const at::Tensor& rows = {}) const;
 
   RmsNorm input_norm, post_attention_norm;
   Attention attention;
@@ -46,6 +50,14 @@ class Llama {
   ///          the norm, are computed for these alone: nothing else of them is ever used.
   /// returns  [M, D]
   at::Tensor forward(const at::Tensor& x_TD, const Packing& packing, const at::Tensor& rows = {});
+
+  /// The same for rows whose earlier tokens are in a cache, a layer each; the rows' own keys and
+  /// values are added to it. No gradients. `view` has its tensors made (cached_attention.h).
+  at::Tensor forward_cached(const at::Tensor& x_TD, const CachedView& view,
+                            std::vector<KvLayer>& cache, const at::Tensor& rows = {});
+
+  /// What attends in each layer.
+  AttentionConfig attention_config() const;
 
   /// The output matrix [V, D]: the embedding's where they are tied.
   const at::Tensor& head() const { return config_.tie_embeddings ? embedding_ : head_; }

@@ -1,9 +1,12 @@
 #include "finer/nn/attention.h"
 
 #include "finer/core/error.h"
+#include "finer/nn/cached_attention.h"
 #include "finer/nn/rope.h"
 #include "finer/nn/rows.h"
 
+#include <ATen/Parallel.h>
+#include <ATen/core/LegacyTypeDispatch.h>
 #include <ATen/ops/_flash_attention_backward.h>
 #include <ATen/ops/_flash_attention_forward.h>
 #include <ATen/ops/_scaled_dot_product_flash_attention_for_cpu.h>
@@ -31,6 +34,28 @@ at::Tensor grouped(const at::Tensor& rows_TX, int64_t begin, int64_t length, int
                             rows_TX.storage_offset() + begin * row + first_head * C);
 }
 
+// Calls `attend(begin, length)` for every sequence. Where they are many, threads take whole
+// sequences (short ones are not worth a thread a head); each is computed in the same way either
+// way, so bytes do not depend on it.
+template <typename Attend>
+void for_each_sequence(const std::vector<int64_t>& bounds, const Attend& attend) {
+  const auto num_sequences = static_cast<int64_t>(bounds.size()) - 1;
+  const auto run = [&](int64_t first, int64_t last) {
+    // Worker threads know nothing of the caller's modes.
+    const at::AutoDispatchBelowADInplaceOrView below_autograd;
+    const at::NoGradGuard no_gradients;
+    for (int64_t s = first; s < last; ++s) {
+      const auto at = static_cast<size_t>(s);
+      attend(bounds[at], bounds[at + 1] - bounds[at]);
+    }
+  };
+  if (num_sequences < 2 * at::get_num_threads()) {
+    run(0, num_sequences);
+  } else {
+    at::parallel_for(0, num_sequences, 1, run);
+  }
+}
+
 struct CpuAttendFunction : public Function<CpuAttendFunction> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& qkv_TX, const at::Tensor& cos,
                             const at::Tensor& sin, const std::vector<int64_t>& bounds, int64_t H,
@@ -39,15 +64,14 @@ struct CpuAttendFunction : public Function<CpuAttendFunction> {
     const int64_t G = H / K;
     auto out_TX = at::empty({qkv_TX.size(0), H * C}, qkv_TX.options());
     auto lse = at::empty({bounds.back(), H}, qkv_TX.options().dtype(at::kFloat));
-    for (size_t s = 0; s + 1 < bounds.size(); ++s) {
-      const int64_t begin = bounds[s], L = bounds[s + 1] - begin;
+    for_each_sequence(bounds, [&](int64_t begin, int64_t L) {
       const auto q = grouped(qkv_TX, begin, L, 0, K, G, C);
       const auto k = grouped(qkv_TX, begin, L, H, K, 1, C).expand({K, G, L, C});
       const auto v = grouped(qkv_TX, begin, L, H + K, K, 1, C).expand({K, G, L, C});
       auto [o, l] = at::_scaled_dot_product_flash_attention_for_cpu(q, k, v, 0.0, true);
       grouped(out_TX, begin, L, 0, K, G, C).copy_(o);
       lse.as_strided({K, G, L}, {G, 1, H}, begin * H).copy_(l);
-    }
+    });
     ctx->save_for_backward({qkv_TX, out_TX, lse, cos, sin});
     ctx->saved_data["bounds"] = bounds;
     ctx->saved_data["H"] = H;
@@ -63,8 +87,7 @@ struct CpuAttendFunction : public Function<CpuAttendFunction> {
     const int64_t C = out_TX.size(1) / H, G = H / K;
     const auto dout_TX = grads[0].contiguous();
     auto dqkv_TX = at::empty_like(qkv_TX);
-    for (size_t s = 0; s + 1 < bounds.size(); ++s) {
-      const int64_t begin = bounds[s], L = bounds[s + 1] - begin;
+    for_each_sequence(bounds, [&](int64_t begin, int64_t L) {
       const auto q = grouped(qkv_TX, begin, L, 0, K, G, C);
       const auto k = grouped(qkv_TX, begin, L, H, K, 1, C).expand({K, G, L, C});
       const auto v = grouped(qkv_TX, begin, L, H + K, K, 1, C).expand({K, G, L, C});
@@ -76,7 +99,7 @@ struct CpuAttendFunction : public Function<CpuAttendFunction> {
       grouped(dqkv_TX, begin, L, 0, K, G, C).copy_(dq);
       grouped(dqkv_TX, begin, L, H, K, 1, C).copy_(G == 1 ? dk : dk.sum(1, true));
       grouped(dqkv_TX, begin, L, H + K, K, 1, C).copy_(G == 1 ? dv : dv.sum(1, true));
-    }
+    });
     rotate_heads_(dqkv_TX, H + K, saved[3], saved[4], -1);
     variable_list out(7);
     out[0] = dqkv_TX;
@@ -186,6 +209,13 @@ at::Tensor Attention::forward(const at::Tensor& x_TD, const RopeRows& rope, cons
   const auto out = attend_packed(expand_shared(qkv_TX, packing), rope, packing, config_);
   return o_proj.forward(
       select_rows(out, rows.defined() ? packing.kept.index_select(0, rows) : packing.kept));
+}
+
+at::Tensor Attention::forward_cached(const at::Tensor& x_TD, const RopeRows& rope,
+                                     const CachedView& view, KvLayer& layer,
+                                     const at::Tensor& rows) const {
+  const auto out = attend_cached(qkv_proj.forward(x_TD), rope, view, layer, config_);
+  return o_proj.forward(rows.defined() ? out.index_select(0, rows) : out);
 }
 
 }  // namespace finer

@@ -10,6 +10,9 @@
 
 namespace finer {
 
+struct CachedView;
+struct KvLayer;
+
 struct AttentionConfig {
   int64_t width = 0;         // D, size of the residual stream
   int64_t num_heads = 0;     // H, query heads
@@ -52,6 +55,12 @@ class Attention {
   /// returns   [T or M, D]
   at::Tensor forward(const at::Tensor& x_TD, const RopeRows& rope, const Packing& packing,
                      const at::Tensor& rows = {}) const;
+
+  /// The same with keys and values of earlier tokens in a cache (cached_attention.h); no gradients.
+  at::Tensor forward_cached(const at::Tensor& x_TD, const RopeRows& rope, const CachedView& view,
+                            KvLayer& layer, const at::Tensor& rows = {}) const;
+
+  const AttentionConfig& config() const { return config_; }
 
   Linear qkv_proj;  // parts q_proj, k_proj, v_proj
   Linear o_proj;

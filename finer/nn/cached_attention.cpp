@@ -1,0 +1,376 @@
+#include "finer/nn/cached_attention.h"
+
+#include "finer/core/error.h"
+#include "finer/nn/cpu_rows.h"
+#include "finer/nn/rope.h"
+
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+namespace finer {
+
+namespace {
+
+// Eight floats as GCC's vectors: AVX2 where the processor has it, pairs of SSE elsewhere.
+using Lanes = float __attribute__((vector_size(32)));
+using IntLanes = int32_t __attribute__((vector_size(32)));
+using LooseLanes = float __attribute__((vector_size(32), aligned(4), may_alias));
+
+#define FINER_INLINE inline __attribute__((always_inline))
+#if defined(__x86_64__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__)
+#define FINER_CLONES __attribute__((target_clones("arch=x86-64-v3", "default"), optimize("O3")))
+#else
+#define FINER_CLONES
+#endif
+
+constexpr int64_t kTile = 4;    // queries that share the reading of a key
+constexpr int64_t kBlock = 64;  // keys between two rescalings
+constexpr float kHidden = -1e30F;
+
+struct KernelArgs {
+  const float* q;  // [T, q_stride]
+  int64_t q_stride;
+  const float *keys, *values;  // [slots, K * C]
+  float* out;                  // [T, H * C]
+  const int32_t* slots;
+  const int64_t *own_begin, *own_count;
+  int64_t H, K, C;
+  float scale;
+};
+
+// A run of rows of one group, whose queries of one key head are worked on together.
+struct Tile {
+  int64_t first_row, num_rows;
+  int64_t shared_begin, shared_count;
+};
+
+// exp(x) for x <= 0, to about one unit in the last place: x = n ln 2 + f, Taylor's row for f.
+FINER_INLINE void exp_lanes(Lanes& x) {
+  const Lanes lowest = Lanes{} - 87.0F;
+  x = x > lowest ? x : lowest;
+  const Lanes magic = Lanes{} + 12582912.0F;  // adding it rounds to whole numbers
+  const Lanes n = (x * 1.44269504F + magic) - magic;
+  const Lanes f = (x - n * 0.693145752F) - n * 1.42860677e-6F;  // ln 2 in two parts
+  Lanes p = Lanes{} + 1.0F / 5040;
+  p = p * f + 1.0F / 720;
+  p = p * f + 1.0F / 120;
+  p = p * f + 1.0F / 24;
+  p = p * f + 1.0F / 6;
+  p = p * f + 0.5F;
+  p = p * f + 1.0F;
+  p = p * f + 1.0F;
+  const IntLanes exponent = (__builtin_convertvector(n, IntLanes) + 127) << 23;
+  x = p * (Lanes)exponent;  // the same bits
+}
+
+// Sums of the lanes of four vectors.
+FINER_INLINE void sum_lanes(const Lanes& a, const Lanes& b, const Lanes& c, const Lanes& d,
+                            float* sums) {
+  const Lanes ab = __builtin_shuffle(a, b, IntLanes{0, 8, 2, 10, 4, 12, 6, 14}) +
+                   __builtin_shuffle(a, b, IntLanes{1, 9, 3, 11, 5, 13, 7, 15});
+  const Lanes cd = __builtin_shuffle(c, d, IntLanes{0, 8, 2, 10, 4, 12, 6, 14}) +
+                   __builtin_shuffle(c, d, IntLanes{1, 9, 3, 11, 5, 13, 7, 15});
+  const Lanes all = __builtin_shuffle(ab, cd, IntLanes{0, 1, 8, 9, 4, 5, 12, 13}) +
+                    __builtin_shuffle(ab, cd, IntLanes{2, 3, 10, 11, 6, 7, 14, 15});
+  for (int i = 0; i < 4; ++i) sums[i] = all[i] + all[i + 4];
+}
+
+// Softmax of up to four queries, as far as it has come.
+struct Running {
+  float greatest[kTile], sum[kTile];
+  float* acc;  // [4, C], weighted sum of values
+};
+
+// Goes on over `count` keys; query r sees the first limits[r] of them. One query: four keys at a
+// time; else four queries (some may be there twice).
+template <int kQueries>
+FINER_INLINE void go_on(const KernelArgs& a, const float* const* q, int64_t head_offset,
+                        const int32_t* slots, int64_t count, const int64_t* limits, Running& run) {
+  const int64_t C = a.C, row = a.K * a.C;
+  float weights[kQueries][kBlock];
+  for (int64_t begin = 0; begin < count; begin += kBlock) {
+    const int64_t n = std::min(kBlock, count - begin), padded = (n + 7) / 8 * 8;
+    const int32_t* block = slots + begin;
+    if constexpr (kQueries == 1) {
+      for (int64_t j = 0; j < n; j += 4) {
+        const float* k[4];
+        for (int64_t i = 0; i < 4; ++i)
+          k[i] = a.keys + int64_t{block[std::min(j + i, n - 1)]} * row + head_offset;
+        Lanes s0{}, s1{}, s2{}, s3{};
+        for (int64_t c = 0; c < C; c += 8) {
+          const Lanes x = *reinterpret_cast<const LooseLanes*>(q[0] + c);
+          s0 += x * *reinterpret_cast<const LooseLanes*>(k[0] + c);
+          s1 += x * *reinterpret_cast<const LooseLanes*>(k[1] + c);
+          s2 += x * *reinterpret_cast<const LooseLanes*>(k[2] + c);
+          s3 += x * *reinterpret_cast<const LooseLanes*>(k[3] + c);
+        }
+        sum_lanes(s0, s1, s2, s3, &weights[0][j]);  // j + 4 <= kBlock
+      }
+    } else {
+      for (int64_t j = 0; j < n; ++j) {
+        const float* k = a.keys + int64_t{block[j]} * row + head_offset;
+        Lanes s0{}, s1{}, s2{}, s3{};
+        for (int64_t c = 0; c < C; c += 8) {
+          const Lanes x = *reinterpret_cast<const LooseLanes*>(k + c);
+          s0 += x * *reinterpret_cast<const LooseLanes*>(q[0] + c);
+          s1 += x * *reinterpret_cast<const LooseLanes*>(q[1] + c);
+          s2 += x * *reinterpret_cast<const LooseLanes*>(q[2] + c);
+          s3 += x * *reinterpret_cast<const LooseLanes*>(q[3] + c);
+        }
+        float sums[4];
+        sum_lanes(s0, s1, s2, s3, sums);
+        for (int r = 0; r < kQueries; ++r) weights[r][j] = sums[r];
+      }
+    }
+    for (int r = 0; r < kQueries; ++r) {
+      float* w = weights[r];
+      const int64_t seen = std::clamp<int64_t>(limits[r] - begin, 0, n);
+      float greatest = run.greatest[r];
+      for (int64_t j = 0; j < seen; ++j) greatest = std::max(greatest, w[j] *= a.scale);
+      for (int64_t j = seen; j < padded; ++j) w[j] = kHidden;
+      if (greatest > run.greatest[r]) {
+        const float shrink = std::exp(run.greatest[r] - greatest);
+        run.sum[r] *= shrink;
+        float* acc = run.acc + r * C;
+        for (int64_t c = 0; c < C; ++c) acc[c] *= shrink;
+        run.greatest[r] = greatest;
+      }
+      Lanes sum{};
+      for (int64_t j = 0; j < padded; j += 8) {
+        Lanes x = *reinterpret_cast<const LooseLanes*>(w + j) - greatest;
+        exp_lanes(x);
+        *reinterpret_cast<LooseLanes*>(w + j) = x;
+        sum += x;
+      }
+      // what is hidden has come out as e^-87: nothing beside a sum of at least 1, but not zero
+      for (int64_t j = seen; j < padded; ++j) w[j] = 0;
+      float total = 0;
+      for (int i = 0; i < 8; ++i) total += sum[i];
+      if (seen > 0) run.sum[r] += total;
+    }
+    const auto add_values = [&](int64_t c, auto width) __attribute__((always_inline)) {
+      constexpr int kWide = decltype(width)::value;
+      Lanes acc[kQueries][kWide];
+      for (int r = 0; r < kQueries; ++r)
+        for (int i = 0; i < kWide; ++i)
+          acc[r][i] = *reinterpret_cast<const LooseLanes*>(run.acc + r * C + c + 8 * i);
+      for (int64_t j = 0; j < n; ++j) {
+        const float* v = a.values + int64_t{block[j]} * row + head_offset + c;
+        for (int i = 0; i < kWide; ++i) {
+          const Lanes x = *reinterpret_cast<const LooseLanes*>(v + 8 * i);
+          for (int r = 0; r < kQueries; ++r) acc[r][i] += x * weights[r][j];
+        }
+      }
+      for (int r = 0; r < kQueries; ++r)
+        for (int i = 0; i < kWide; ++i)
+          *reinterpret_cast<LooseLanes*>(run.acc + r * C + c + 8 * i) = acc[r][i];
+    };
+    int64_t c = 0;
+    for (; c + 16 <= C; c += 16) add_values(c, std::integral_constant<int, 2>());
+    for (; c < C; c += 8) add_values(c, std::integral_constant<int, 1>());
+  }
+}
+
+// Tasks first..last of tiles x key heads, key head by key head.
+FINER_CLONES void attend_tasks(const KernelArgs& a, const Tile* tiles, int64_t num_tiles,
+                               int64_t first, int64_t last, float* scratch) {
+  const int64_t C = a.C, G = a.H / a.K;
+  for (int64_t task = first; task < last; ++task) {
+    const Tile& tile = tiles[task % num_tiles];
+    const int64_t k = task / num_tiles, num_queries = tile.num_rows * G;
+    for (int64_t begin = 0; begin < num_queries; begin += kTile) {
+      const int64_t n = std::min(kTile, num_queries - begin);
+      const float* q[kTile];
+      int64_t rows[kTile], shared_limits[kTile], own_limits[kTile], longest = 0;
+      bool has_common_list = true;
+      for (int64_t i = 0; i < kTile; ++i) {
+        const int64_t query = begin + std::min(i, n - 1);
+        rows[i] = tile.first_row + query / G;
+        q[i] = a.q + rows[i] * a.q_stride + (k * G + query % G) * C;
+        shared_limits[i] = tile.shared_count;
+        own_limits[i] = a.own_count[rows[i]];
+        longest = std::max(longest, own_limits[i]);
+        has_common_list &= a.own_begin[rows[i]] == a.own_begin[rows[0]];
+      }
+      Running run;
+      run.acc = scratch;
+      for (int64_t i = 0; i < kTile; ++i) {
+        run.greatest[i] = kHidden;
+        run.sum[i] = 0;
+      }
+      for (int64_t c = 0; c < kTile * C; ++c) scratch[c] = 0;
+      const int32_t* shared = a.slots + tile.shared_begin;
+      if (n == 1) {
+        go_on<1>(a, q, k * C, shared, tile.shared_count, shared_limits, run);
+      } else {
+        go_on<4>(a, q, k * C, shared, tile.shared_count, shared_limits, run);
+      }
+      if (has_common_list && n > 1) {
+        go_on<4>(a, q, k * C, a.slots + a.own_begin[rows[0]], longest, own_limits, run);
+      } else {
+        for (int64_t i = 0; i < n; ++i) {
+          Running one{{run.greatest[i]}, {run.sum[i]}, scratch + i * C};
+          go_on<1>(a, q + i, k * C, a.slots + a.own_begin[rows[i]], own_limits[i], own_limits + i,
+                   one);
+          run.sum[i] = one.sum[0];
+        }
+      }
+      for (int64_t i = 0; i < n; ++i) {
+        float* out = a.out + rows[i] * a.H * C + (k * G + (begin + i) % G) * C;
+        const float divisor = 1.0F / run.sum[i];
+        for (int64_t c = 0; c < C; ++c) out[c] = scratch[i * C + c] * divisor;
+      }
+    }
+  }
+}
+
+at::Tensor attend_kernel(const at::Tensor& qkv_TX, const CachedView& view, const KvLayer& layer,
+                         const AttentionConfig& config) {
+  const int64_t H = config.num_heads, K = config.num_kv_heads, C = config.head_size;
+  auto out_TX = at::empty({view.num_rows(), H * C}, qkv_TX.options());
+  std::vector<Tile> tiles;
+  const int64_t rows_a_tile = std::max<int64_t>(1, kTile / (H / K));
+  for (const auto& group : view.groups) {
+    for (int64_t r = 0; r < group.num_rows; r += rows_a_tile) {
+      tiles.push_back({group.first_row + r, std::min(rows_a_tile, group.num_rows - r),
+                       group.shared_begin, group.shared_count});
+    }
+  }
+  const KernelArgs args{qkv_TX.const_data_ptr<float>(),
+                        qkv_TX.stride(0),
+                        layer.keys.const_data_ptr<float>(),
+                        layer.values.const_data_ptr<float>(),
+                        out_TX.data_ptr<float>(),
+                        view.slots.data(),
+                        view.own_begin.data(),
+                        view.own_count.data(),
+                        H,
+                        K,
+                        C,
+                        static_cast<float>(1.0 / std::sqrt(static_cast<double>(C)))};
+  const auto num_tiles = static_cast<int64_t>(tiles.size());
+  at::parallel_for(0, num_tiles * K, 1, [&](int64_t first, int64_t last) {
+    std::vector<float> scratch(static_cast<size_t>(kTile * C));
+    attend_tasks(args, tiles.data(), num_tiles, first, last, scratch.data());
+  });
+  return out_TX;
+}
+
+void rotate_and_store(const at::Tensor& qkv_TX, const RopeRows& rope, const CachedView& view,
+                      KvLayer& layer, const AttentionConfig& config) {
+  const int64_t H = config.num_heads, K = config.num_kv_heads, C = config.head_size;
+  FINER_CHECK(qkv_TX.size(1) == (H + 2 * K) * C && qkv_TX.size(0) == view.num_rows(),
+              "qkv holds H + 2K heads of every row");
+  rotate_heads_(qkv_TX, H + K, rope.cos, rope.sin, +1);
+  layer.keys.index_copy_(0, view.writes_to_T, qkv_TX.narrow(1, H * C, K * C));
+  layer.values.index_copy_(0, view.writes_to_T, qkv_TX.narrow(1, (H + K) * C, K * C));
+}
+
+at::Tensor slots_tensor(const int32_t* slots, int64_t count, at::Device device) {
+  return at::tensor(at::ArrayRef<int32_t>(slots, static_cast<size_t>(count))).to(device);
+}
+
+}  // namespace
+
+void CachedView::make_tensors(at::Device device, bool has_kernel) {
+  const auto T = static_cast<size_t>(num_rows());
+  FINER_CHECK(own_begin.size() == T && own_count.size() == T && writes_to.size() == T,
+              "every row has a list and a slot");
+  positions_T = at::tensor(positions, at::kLong).to(device);
+  writes_to_T = at::tensor(writes_to, at::kLong).to(device);
+  max_position = *std::max_element(positions.begin(), positions.end());
+  if (has_kernel) return;
+  for (auto& group : groups) {
+    group.shared_slots =
+        slots_tensor(slots.data() + group.shared_begin, group.shared_count, device);
+    const auto first = static_cast<size_t>(group.first_row);
+    const auto last = first + static_cast<size_t>(group.num_rows);
+    const int64_t longest = *std::max_element(own_count.begin() + group.first_row,
+                                              own_count.begin() + group.first_row + group.num_rows);
+    const bool has_common_list = std::all_of(
+        own_begin.begin() + group.first_row, own_begin.begin() + group.first_row + group.num_rows,
+        [&](int64_t begin) { return begin == own_begin[first]; });
+    auto hidden = at::zeros({group.num_rows, longest}, at::kBool);
+    auto lists = at::zeros({group.num_rows, longest}, at::kInt);
+    bool* is_hidden_here = hidden.data_ptr<bool>();
+    auto* list = lists.data_ptr<int32_t>();
+    for (size_t r = first; r < last; ++r) {
+      for (int64_t j = 0; j < longest; ++j, ++is_hidden_here, ++list) {
+        *is_hidden_here = j >= own_count[r];
+        *list = slots[static_cast<size_t>(own_begin[r] + std::min(j, own_count[r] - 1))];
+      }
+    }
+    group.is_hidden = hidden.to(device);
+    group.own_slots = has_common_list
+                          ? slots_tensor(slots.data() + own_begin[first], longest, device)
+                          : lists.to(device);
+  }
+}
+
+bool has_cached_kernel(const at::TensorOptions& options, const AttentionConfig& config) {
+  return options.device().is_cpu() && options.dtype() == at::kFloat && config.head_size % 8 == 0;
+}
+
+at::Tensor attend_cached(const at::Tensor& qkv_TX, const RopeRows& rope, const CachedView& view,
+                         KvLayer& layer, const AttentionConfig& config) {
+  if (!has_cached_kernel(qkv_TX.options(), config))
+    return attend_cached_plain(qkv_TX, rope, view, layer, config);
+  rotate_and_store(qkv_TX, rope, view, layer, config);
+  return attend_kernel(qkv_TX, view, layer, config);
+}
+
+at::Tensor attend_cached_plain(const at::Tensor& qkv_TX, const RopeRows& rope,
+                               const CachedView& view, KvLayer& layer,
+                               const AttentionConfig& config) {
+  rotate_and_store(qkv_TX, rope, view, layer, config);
+  const int64_t H = config.num_heads, K = config.num_kv_heads, C = config.head_size, G = H / K;
+  const double scale = 1.0 / std::sqrt(static_cast<double>(C));
+  auto out_TX = at::empty({view.num_rows(), H * C}, qkv_TX.options());
+  for (const auto& group : view.groups) {
+    const int64_t R = group.num_rows, n = group.shared_count, m = group.is_hidden.size(1);
+    const bool has_common_list = group.own_slots.dim() == 1;
+    const auto q = qkv_TX.narrow(0, group.first_row, R)
+                       .narrow(1, 0, H * C)
+                       .reshape({R, K, G, C})
+                       .transpose(0, 1)
+                       .mul(scale)
+                       .reshape({K, R * G, C});
+    // [K, n, C] of a list of slots
+    const auto taken = [&](const at::Tensor& rows, const at::Tensor& slots) {
+      return rows.index_select(0, slots).view({slots.size(0), K, C}).transpose(0, 1);
+    };
+    // [K, R, m, C] of a list a row
+    const auto taken_by_row = [&](const at::Tensor& rows) {
+      return rows.index_select(0, group.own_slots.flatten())
+          .view({R, m, K, C})
+          .permute({2, 0, 1, 3});
+    };
+    auto own =
+        has_common_list
+            ? at::bmm(q, taken(layer.keys, group.own_slots).transpose(1, 2)).view({K, R, G, m})
+            : at::matmul(q.view({K, R, G, C}), taken_by_row(layer.keys).transpose(2, 3));
+    own = own.masked_fill(group.is_hidden.view({1, R, 1, m}),
+                          -std::numeric_limits<double>::infinity())
+              .reshape({K, R * G, m});
+    const auto scores =
+        n == 0
+            ? own
+            : at::cat({at::bmm(q, taken(layer.keys, group.shared_slots).transpose(1, 2)), own}, 2);
+    const auto weights = scores.softmax(-1, at::kFloat).to(q.scalar_type());
+    const auto own_weights = weights.narrow(2, n, m);
+    auto out = has_common_list
+                   ? at::bmm(own_weights, taken(layer.values, group.own_slots))
+                   : at::matmul(own_weights.reshape({K, R, G, m}), taken_by_row(layer.values))
+                         .view({K, R * G, C});
+    if (n > 0)
+      out = out + at::bmm(weights.narrow(2, 0, n), taken(layer.values, group.shared_slots));
+    out_TX.narrow(0, group.first_row, R)
+        .copy_(out.view({K, R, G, C}).transpose(0, 1).reshape({R, H * C}));
+  }
+  return out_TX;
+}
+
+}  // namespace finer
