@@ -38,6 +38,19 @@ std::string ask_fine_given(const std::string& attributes, const std::string& coa
   return "It has " + attributes + ". " + ask_fine(coarse);
 }
 
+std::string mixture_templates() {
+  const auto section = [](const char* name, const std::string& question, const char* answer) {
+    return std::string(name) + ":\n  questions: [\"" + question + "\"]\n  answers: [\"" + answer +
+           "\"]\n";
+  };
+  return "# The miniature's questions, one wording each: what the texts have taught.\n" +
+         section("superordinate", ask_superordinate(), "{superordinate}") +
+         section("coarse", ask_coarse("{superordinate}"), "{coarse}") +
+         section("attributes", ask_attributes(), "{attributes}") +
+         section("fine", ask_fine("{superordinate}"), "{fine}") +
+         section("fine_after_attributes", ask_fine_given("{attributes}", "{coarse}"), "{fine}");
+}
+
 std::vector<Turn> knowledge(const Concept& species, int way, Rng& rng) {
   const auto attributes = attributes_in_some_order(species, rng);
   const std::string& coarse = kind_of(species).coarse;

@@ -10,14 +10,16 @@
 
 namespace finer::data {
 
-/// What is asked in the miniature. The mixtures of the second tuning are made by
-/// `finer-data mixture` from templates that ask the same questions.
+/// What is asked in the miniature.
 std::string ask_superordinate();
 std::string ask_coarse(const std::string& superordinate);
 std::string ask_fine(const std::string& coarser);
 std::string ask_attributes();
 std::string ask_description();
 std::string ask_fine_given(const std::string& attributes, const std::string& coarse);
+
+/// The same questions as `templates` of finer-data mixture, YAML (data/mixture/templates.h).
+std::string mixture_templates();
 
 /// The ways in which text teaches a concept: two plain sentences, then three questions.
 inline constexpr int kNumPlainKnowledge = 2;

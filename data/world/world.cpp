@@ -40,7 +40,7 @@ namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
 // To be raised when the same settings give other bytes, so that a world of before is not taken.
-constexpr int kWorldVersion = 1;
+constexpr int kWorldVersion = 2;
 
 constexpr uint64_t kPictureSeed = 301, kTextSeed = 302, kChatSeed = 303;
 constexpr const char* kManifest = "world.json";
@@ -259,6 +259,7 @@ void WorldWriter::draw_pictures(int64_t threads) {
 }
 
 void WorldWriter::write_texts() {
+  write("templates.yaml", mixture_templates());
   std::string plain, questions;
   for (int64_t variant = 0; variant < settings_.text_variants; ++variant) {
     for (const auto& species : concepts_) {
