@@ -64,37 +64,6 @@ class RunDecoder {
   const std::string anchor_text_;
 };
 
-std::string marked_text(const Tokenizer& tokenizer, const TokenizedSample& tokens, size_t count,
-                        MarkTargets marks) {
-  const bool is_terminal = marks == MarkTargets::kTerminal;
-  const RunDecoder decoder(tokenizer);
-  const auto& ids = tokens.input_ids;
-  const auto is_target = [&](size_t t) { return tokens.labels[t] != kIgnoreLabel; };
-  const auto stands_alone = [&](size_t t) {
-    return ids[t] == kImageToken || decoder.is_special(ids[t]);
-  };
-  std::string text;
-  for (size_t begin = 0; begin < count;) {
-    size_t end = begin + 1;
-    if (!stands_alone(begin)) {
-      while (end < count && !stands_alone(end) && is_target(end) == is_target(begin)) ++end;
-    }
-    const bool opens = is_target(begin) && (begin == 0 || !is_target(begin - 1));
-    const bool closes = is_target(begin) && (end == count || !is_target(end));
-    if (opens) text += is_terminal ? "\x1b[1;32m" : "[[";
-    if (ids[begin] == kImageToken) {
-      text += "<image>";
-    } else {
-      const std::vector<int64_t> run(ids.begin() + static_cast<int64_t>(begin),
-                                     ids.begin() + static_cast<int64_t>(end));
-      text += printable(decoder.decode(run, begin == 0 || stands_alone(begin - 1)));
-    }
-    if (closes) text += is_terminal ? "\x1b[0m" : "]]";
-    begin = end;
-  }
-  return text;
-}
-
 std::string describe_picture(const SampleSource& source, const SampleRef& ref, const Sample& sample,
                              const TokenizedSample& tokens, int64_t image_positions) {
   if (!sample.image) return "none";
@@ -144,6 +113,64 @@ std::string describe_policy(const SampleSource& source, const DataConfig& config
 
 }  // namespace
 
+std::vector<TextRun> text_runs(const Tokenizer& tokenizer, const TokenizedSample& tokens,
+                               size_t count) {
+  const RunDecoder decoder(tokenizer);
+  const auto& ids = tokens.input_ids;
+  const auto is_target = [&](size_t t) { return tokens.labels[t] != kIgnoreLabel; };
+  const auto stands_alone = [&](size_t t) {
+    return ids[t] == kImageToken || decoder.is_special(ids[t]);
+  };
+  std::vector<TextRun> runs;
+  for (size_t begin = 0; begin < count;) {
+    size_t end = begin + 1;
+    if (!stands_alone(begin)) {
+      while (end < count && !stands_alone(end) && is_target(end) == is_target(begin)) ++end;
+    }
+    if (ids[begin] == kImageToken) {
+      runs.push_back({"<image>", is_target(begin), true});
+    } else {
+      const std::vector<int64_t> run(ids.begin() + static_cast<int64_t>(begin),
+                                     ids.begin() + static_cast<int64_t>(end));
+      runs.push_back(
+          {decoder.decode(run, begin == 0 || stands_alone(begin - 1)), is_target(begin), false});
+    }
+    begin = end;
+  }
+  return runs;
+}
+
+std::vector<TextRun> turn_runs(const Sample& sample) {
+  constexpr std::string_view kMark = "<image>";
+  std::vector<TextRun> runs;
+  for (size_t i = 0; i < sample.turns.size(); ++i) {
+    const auto& turn = sample.turns[i];
+    const bool is_target = turn.from == "gpt" && i > 0;
+    runs.push_back({(i > 0 ? "\n" : "") + turn.from + ": ", false, false});
+    std::string_view rest = turn.value;
+    for (size_t at = rest.find(kMark); at != std::string_view::npos; at = rest.find(kMark)) {
+      if (at > 0) runs.push_back({std::string(rest.substr(0, at)), is_target, false});
+      runs.push_back({std::string(kMark), false, true});
+      rest.remove_prefix(at + kMark.size());
+    }
+    if (!rest.empty()) runs.push_back({std::string(rest), is_target, false});
+  }
+  return runs;
+}
+
+std::string marked_text(const std::vector<TextRun>& runs, MarkTargets marks) {
+  const bool is_terminal = marks == MarkTargets::kTerminal;
+  std::string text;
+  for (size_t i = 0; i < runs.size(); ++i) {
+    const bool opens = runs[i].is_target && (i == 0 || !runs[i - 1].is_target);
+    const bool closes = runs[i].is_target && (i + 1 == runs.size() || !runs[i + 1].is_target);
+    if (opens) text += is_terminal ? "\x1b[1;32m" : "[[";
+    text += printable(runs[i].text);
+    if (closes) text += is_terminal ? "\x1b[0m" : "]]";
+  }
+  return text;
+}
+
 SampleRef find_sample(const SampleSource& source, int64_t number) {
   int64_t total = 0;
   const auto& datasets = source.datasets();
@@ -179,7 +206,7 @@ std::string describe_sample(const SampleSource& source, const DataConfig& config
   out +=
       line("tokens", std::to_string(length) + ", " + std::to_string(targets) + " of them targets");
   out += line("outcome", policy);
-  out += "\n" + marked_text(tokenizer, tokens, static_cast<size_t>(shown), marks);
+  out += "\n" + marked_text(text_runs(tokenizer, tokens, static_cast<size_t>(shown)), marks);
   if (shown < count) out += "\n(" + std::to_string(count - shown) + " more tokens are cut)";
   return out + "\n";
 }
