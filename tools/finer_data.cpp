@@ -11,6 +11,7 @@
 #include "finer/model/hf_config.h"
 #include "finer/recipe/recipe.h"
 #include "tools/cli.h"
+#include "tools/data_check.h"
 #include "tools/data_mixture.h"
 #include "tools/data_records.h"
 #include "tools/data_world.h"
@@ -205,11 +206,12 @@ int run_command(int argc, char** argv) {
   add("pixels", "write what the vision encoder sees of pictures", add_pixels);
   add("inspect", "show one sample of a recipe with its targets marked", add_inspect);
   add("records", "read a fine-grained set into unified records", add_records);
+  add("check", "look for faults in a file of conversations", add_check);
   add("mixture", "write the training mixture of fine-grained sets", add_mixture);
   add("world", "draw the miniature's world", add_world);
   add("world-check", "look for held-out pictures in training files", add_world_check);
-  const std::vector<std::string> names = {"tokenize", "pixels", "inspect",    "records",
-                                          "mixture",  "world",  "world-check"};
+  const std::vector<std::string> names = {"tokenize", "pixels", "inspect", "records",
+                                          "mixture",  "check",  "world",   "world-check"};
   const std::string first = argc > 1 ? argv[1] : "--help";
   if (!first.starts_with('-') && std::find(names.begin(), names.end(), first) == names.end()) {
     throw Error(quote(first) + " is no command" + did_you_mean(first, names));
