@@ -82,7 +82,7 @@ class Holder {
 
   void ask(Conversation c) {
     const auto& task = *c.record->task;
-    const Level level = c.plan->scored.empty() ? Level::kFine : c.plan->scored.back();
+    const Level level = c.plan->level();
     const size_t round = c.answers.size();
     c.questions.push_back(fill_wording(c.plan->rounds[round].wording, *task.record,
                                        task.gold_attributes, c.given, level));
@@ -111,10 +111,7 @@ class Holder {
     }
     held.is_cut = c.is_cut;
     finished_(held);
-    for (const Level level : c.plan->scored) {
-      const Ask asked = ask_of(level);
-      c.record->given[asked] = c.given.at(asked);
-    }
+    for (const Ask ask : c.plan->scored) c.record->given[ask] = c.given.at(ask);
     if (c.record->is_chain) start_plans(c.record);
   }
 
@@ -127,8 +124,8 @@ class Holder {
 
 }  // namespace
 
-Prediction HeldConversation::prediction(Level level) const {
-  const size_t round = plan->round_of(level);
+Prediction HeldConversation::prediction(Ask ask) const {
+  const size_t round = plan->round_of(ask);
   Prediction p;
   p.idx = task->record->idx;
   p.turns.assign(turns.begin(), turns.begin() + static_cast<int64_t>(round) + 1);

@@ -31,8 +31,8 @@ struct HeldConversation {
   std::vector<bool> is_cut;  // a turn each: ended at max_new_tokens
   const Picture* picture = nullptr;
 
-  /// What it says at a level that its plan scores.
-  Prediction prediction(Level level) const;
+  /// What it says to something that its plan scores.
+  Prediction prediction(Ask ask) const;
 };
 
 struct ConversationOptions {

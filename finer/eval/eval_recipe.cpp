@@ -136,6 +136,9 @@ std::vector<PromptFault> prompt_faults(const std::vector<EvalPromptConfig>& prom
     if (!names.insert(prompt.name).second) {
       fault(".name", "found " + quote(prompt.name) + " a second time; expected each name once");
     }
+    if (prompt.name.rfind("probe.", 0) == 0) {
+      fault(".name", "found " + quote(prompt.name) + "; names in probe. are those of the probes");
+    }
     check_wording(".superordinate", prompt.superordinate);
     check_wording(".coarse", prompt.coarse);
     check_wording(".fine", prompt.fine);
@@ -191,7 +194,11 @@ EvalRecipe load_eval_recipe(const std::filesystem::path& file,
   for (size_t i = 0; i < recipe.prompts.size(); ++i) {
     is_sound.push_back(document.is_sound("levels") && document.is_sound(item("prompts", i)));
   }
-  for (const auto& fault : prompt_faults(recipe.prompts, recipe.levels)) {
+  auto checked = recipe.prompts;  // those with faults already only lend their names
+  for (size_t i = 0; i < checked.size(); ++i) {
+    if (!is_sound[i]) checked[i] = {.name = checked[i].name};
+  }
+  for (const auto& fault : prompt_faults(checked, recipe.levels)) {
     if (is_sound[fault.prompt])
       document.add_fault(item("prompts", fault.prompt) + fault.key, fault.what);
   }

@@ -3,6 +3,7 @@
 #include "finer/core/atomic_file.h"
 #include "finer/core/build_info.h"
 #include "finer/core/error.h"
+#include "finer/eval/closed_set.h"
 #include "finer/eval/eval_recipe.h"
 #include "finer/eval/eval_report.h"
 #include "finer/eval/prompts.h"
@@ -104,8 +105,9 @@ std::vector<GalleryItem> gallery(const EvalRecipe& recipe, const std::vector<Eva
     std::vector<std::pair<const ScoredCell*, std::map<int64_t, Prediction>>> cells;
     for (const auto& cell : results.cells) {
       if (cell.set != set.name) continue;
-      cells.emplace_back(&cell, read_predictions(predictions_path(recipe, cell.model, cell.set,
-                                                                  cell.prompt, cell.level)));
+      cells.emplace_back(
+          &cell, read_predictions(predictions_path(recipe, cell.model, cell.set, cell.prompt,
+                                                   ask_of(cell.level))));
     }
     const size_t count = std::min(kGalleryItems, set.chosen.size());
     for (size_t i = 0; i < count && !cells.empty(); ++i) {
@@ -145,8 +147,8 @@ std::vector<GalleryItem> gallery(const EvalRecipe& recipe, const std::vector<Eva
 
 std::vector<ClassAnswer> class_answers(const EvalRecipe& recipe, const EvalSet& set,
                                        const ScoredCell& cell) {
-  const auto predictions =
-      read_predictions(predictions_path(recipe, cell.model, cell.set, cell.prompt, cell.level));
+  const auto predictions = read_predictions(
+      predictions_path(recipe, cell.model, cell.set, cell.prompt, ask_of(cell.level)));
   std::vector<ClassAnswer> answers;
   for (const auto& scored : cell.scored) {
     answers.push_back({scored.class_id, predictions.at(scored.idx).text, scored.score});
@@ -155,12 +157,79 @@ std::vector<ClassAnswer> class_answers(const EvalRecipe& recipe, const EvalSet& 
   return answers;
 }
 
+// Accuracy of the likeliest name, beside free text.
+void add_closed_set(const EvalRecipe& recipe, EvalResults& results) {
+  ReportSection section{.title = "Choosing among the names of the set"};
+  section.paragraphs = {
+      "The likelihood of every name of the set as the answer, instead of what the model writes "
+      "freely."};
+  ReportTable table;
+  table.columns = {{"model"},
+                   {"set"},
+                   {"asked"},
+                   {"level"},
+                   {"free text EM", true},
+                   {"likeliest name", true},
+                   {"among the first 5", true}};
+  auto json = nlohmann::json::array();
+  for (size_t i = 0; i < results.cells.size(); ++i) {
+    const auto& cell = results.cells[i];
+    std::vector<int64_t> clusters;
+    if (draw_by(recipe) == DrawBy::kClass) {
+      for (const auto& scored : cell.scored) clusters.push_back(scored.class_id);
+    }
+    const auto top1 = bootstrap_mean(cell.top1, clusters, bootstrap_options(recipe));
+    const auto top5 = bootstrap_mean(cell.top5, clusters, bootstrap_options(recipe));
+    table.rows.push_back({text_cell(cell.model), text_cell(cell.set), text_cell(cell.prompt),
+                          text_cell(level_name(cell.level)), percent_cell(results.rows[i].em),
+                          percent_cell(top1), percent_cell(top5)});
+    const auto interval = [](const Interval& x) {
+      return nlohmann::json{{"mean", x.mean}, {"low", x.low}, {"high", x.high}};
+    };
+    json.push_back({{"model", cell.model},
+                    {"set", cell.set},
+                    {"prompt", cell.prompt},
+                    {"level", level_name(cell.level)},
+                    {"top1", interval(top1)},
+                    {"top5", interval(top5)}});
+  }
+  section.tables = {table};
+  results.sections.push_back(std::move(section));
+  results.extra["closed_set"] = std::move(json);
+}
+
+// A table of the report for a terminal; the notes of cells (intervals) in brackets.
+std::string table_text(const ReportTable& table) {
+  std::vector<std::vector<std::string>> rows(1);
+  for (const auto& column : table.columns) rows[0].push_back(column.name);
+  for (const auto& row : table.rows) {
+    rows.emplace_back();
+    for (const auto& cell : row)
+      rows.back().push_back(cell.text + (cell.note.empty() ? "" : " [" + cell.note + "]"));
+  }
+  std::vector<size_t> widths(table.columns.size());
+  for (const auto& row : rows) {
+    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+  }
+  std::string text;
+  for (const auto& row : rows) {
+    std::string line;
+    for (size_t i = 0; i < row.size(); ++i) {
+      const std::string blanks(widths[i] - row[i].size(), ' ');
+      line +=
+          (i == 0 ? "" : "  ") + (table.columns[i].is_number ? blanks + row[i] : row[i] + blanks);
+    }
+    text += line.substr(0, line.find_last_not_of(' ') + 1) + "\n";
+  }
+  return text;
+}
+
 }  // namespace
 
 fs::path predictions_path(const EvalRecipe& recipe, const std::string& model,
-                          const std::string& set, const std::string& prompt, Level level) {
+                          const std::string& set, const std::string& prompt, Ask ask) {
   return fs::path(recipe.output) / "predictions" /
-         (model + "--" + set + "--" + prompt + "--" + level_name(level) + ".jsonl");
+         (model + "--" + set + "--" + prompt + "--" + scored_name(ask) + ".jsonl");
 }
 
 std::map<int64_t, Prediction> read_predictions(const fs::path& file) {
@@ -185,9 +254,12 @@ EvalResults collect_results(const EvalRecipe& recipe, const std::vector<EvalSet>
   for (const auto& set : sets) {
     for (const auto& prompt : recipe.prompts) {
       for (const auto& plan : plan_prompt(prompt, recipe.levels)) {
-        for (const Level level : plan.scored) {
+        for (const Level level : kLevels) {
+          if (std::find(plan.scored.begin(), plan.scored.end(), ask_of(level)) == plan.scored.end())
+            continue;
           for (const auto& model : recipe.models) {
-            const auto file = predictions_path(recipe, model.name, set.name, prompt.name, level);
+            const auto file =
+                predictions_path(recipe, model.name, set.name, prompt.name, ask_of(level));
             const bool is_asked =
                 model.prompts.empty() || std::find(model.prompts.begin(), model.prompts.end(),
                                                    prompt.name) != model.prompts.end();
@@ -196,9 +268,13 @@ EvalResults collect_results(const EvalRecipe& recipe, const std::vector<EvalSet>
             ScoredCell cell{model.name, set.name, prompt.name, level, {}};
             for (const size_t place : set.chosen) {
               const auto& record = set.records[place];
-              const auto& text = predictions.at(record.idx).text;
+              const auto& prediction = predictions.at(record.idx);
+              const auto gold = gold_labels(record, level);
               cell.scored.push_back({record.idx, set.classes.of_record(record.idx),
-                                     score_answer(text, gold_labels(record, level))});
+                                     score_answer(prediction.text, gold)});
+              if (!recipe.scoring.closed_set) continue;
+              cell.top1.push_back(ranks_gold(prediction.ranked, 1, gold) ? 1 : 0);
+              cell.top5.push_back(ranks_gold(prediction.ranked, 5, gold) ? 1 : 0);
             }
             auto row = result_row(cell.scored, draw_by(recipe), bootstrap_options(recipe));
             row.model = model.name;
@@ -213,11 +289,20 @@ EvalResults collect_results(const EvalRecipe& recipe, const std::vector<EvalSet>
     }
   }
   results.differences = differences(recipe, results.cells);
+  if (recipe.scoring.closed_set) add_closed_set(recipe, results);
   return results;
 }
 
 std::string results_text(const EvalResults& results) {
-  return results.rows.empty() ? "" : result_table_text(results.rows, results.differences);
+  std::string text =
+      results.rows.empty() ? "" : result_table_text(results.rows, results.differences);
+  for (const auto& section : results.sections) {
+    for (const auto& table : section.tables) {
+      text += (text.empty() ? "" : "\n") + section.title +
+              (table.title.empty() ? "" : ": " + table.title) + "\n" + table_text(table);
+    }
+  }
+  return text;
 }
 
 void write_results(const EvalRecipe& recipe, const std::vector<EvalSet>& sets,
@@ -242,6 +327,7 @@ void write_results(const EvalRecipe& recipe, const std::vector<EvalSet>& sets,
     confused.tables.push_back(std::move(table));
   }
   auto json = result_table_json(results.rows, results.differences);
+  for (const auto& [key, value] : results.extra.items()) json[key] = value;
   atomic_write(out / "results.json", json.dump(1) + "\n");
   atomic_write(out / "table.txt", results_text(results));
 

@@ -68,7 +68,7 @@ const std::string& own_wording(const EvalPromptConfig& prompt, Level level) {
 
 PromptPlan plan_level(const EvalPromptConfig& prompt, Level level) {
   PromptPlan plan;
-  plan.scored = {level};
+  plan.scored = {ask_of(level)};
   plan.needs_coarser = prompt.coarser == "predicted" && level != Level::kHighCoarse;
   const std::string& given = own_wording(prompt, level);
   const bool seeks = prompt.kind == "attr_seek", reasons = prompt.kind.rfind("cot", 0) == 0;
@@ -133,11 +133,22 @@ Ask ask_of(Level level) {
                                      : Ask::kFine;
 }
 
-size_t PromptPlan::round_of(Level level) const {
+std::string scored_name(Ask ask) {
+  return ask == Ask::kSuperordinate ? level_name(Level::kHighCoarse) : ask_name(ask);
+}
+
+size_t PromptPlan::round_of(Ask ask) const {
   for (size_t i = 0; i < rounds.size(); ++i) {
-    if (rounds[i].ask == ask_of(level)) return i;
+    if (rounds[i].ask == ask) return i;
   }
-  fail_check(__FILE__, __LINE__, "a level that the plan asks for");
+  fail_check(__FILE__, __LINE__, "something that the plan asks for");
+}
+
+Level PromptPlan::level() const {
+  if (scored.empty()) return Level::kFine;
+  return scored.back() == Ask::kSuperordinate ? Level::kHighCoarse
+         : scored.back() == Ask::kCoarse      ? Level::kCoarse
+                                              : Level::kFine;
 }
 
 std::vector<PromptPlan> plan_prompt(const EvalPromptConfig& prompt,
@@ -157,7 +168,8 @@ std::vector<PromptPlan> plan_prompt(const EvalPromptConfig& prompt,
   for (const auto& turn : prompt.turns) {
     plan.rounds.push_back({ask_from_name(turn.ask), turn.wording});
     for (const Level level : kLevels) {
-      if (ask_of(level) == plan.rounds.back().ask && is_wanted(level)) plan.scored.push_back(level);
+      if (ask_of(level) == plan.rounds.back().ask && is_wanted(level))
+        plan.scored.push_back(ask_of(level));
     }
   }
   if (!plan.scored.empty()) plans.push_back(std::move(plan));

@@ -18,6 +18,8 @@ enum class Ask { kSuperordinate, kCoarse, kAttributes, kFine };
 Ask ask_from_name(const std::string& name);  // superordinate | coarse | attributes | fine
 std::string ask_name(Ask ask);
 Ask ask_of(Level level);
+/// high_coarse | coarse | fine, or "attributes": the last part of a predictions file's name.
+std::string scored_name(Ask ask);
 
 /// One question of a conversation, its places still open.
 struct Round {
@@ -28,11 +30,13 @@ struct Round {
 /// A conversation that is held with the model about one record, and the levels scored from it.
 struct PromptPlan {
   std::vector<Round> rounds;
-  std::vector<Level> scored;   // each asked by one of the rounds
+  std::vector<Ask> scored;     // each asked by one of the rounds
   bool needs_coarser = false;  // its questions name the model's own answer to the level above
 
-  /// The round that asks for a level, counted from 0.
-  size_t round_of(Level level) const;
+  /// The round that asks for it, counted from 0.
+  size_t round_of(Ask ask) const;
+  /// What {coarser} is one level above: the last level that is scored.
+  Level level() const;
 };
 
 /// The conversations that a prompt stands for: one a level, or a single one for kind `turns`
