@@ -49,6 +49,10 @@ ClipVision::ClipVision(const VisionConfig& config, int64_t feature_layer, bool k
 }
 
 at::Tensor ClipVision::forward(const at::Tensor& pixels) const {
+  return hidden_state(pixels, num_built_layers());
+}
+
+at::Tensor ClipVision::hidden_state(const at::Tensor& pixels, int64_t num_layers) const {
   const int64_t N = pixels.size(0), D = config_.width;
   auto patches =
       at::conv2d(pixels.to(dtype_), patch_embedding_.to(dtype_), {}, config_.patch_side_px);
@@ -56,7 +60,8 @@ at::Tensor ClipVision::forward(const at::Tensor& pixels) const {
   auto x_NPD = at::cat({class_embedding_.to(dtype_).expand({N, 1, D}), patches}, 1) +
                position_embedding_.to(dtype_);
   x_NPD = pre_norm_.forward(x_NPD);
-  for (const auto& layer : layers_) x_NPD = layer.forward(x_NPD);
+  for (int64_t i = 0; i < num_layers; ++i)
+    x_NPD = layers_.at(static_cast<size_t>(i)).forward(x_NPD);
   return keep_class_token_ ? x_NPD : x_NPD.narrow(1, 1, x_NPD.size(1) - 1);
 }
 

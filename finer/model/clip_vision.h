@@ -39,6 +39,8 @@ class ClipVision {
   /// pixels [N, 3, side, side] normalised, any float dtype; returns features [N, P, D], P patches
   /// (and the class token first where it is kept).
   at::Tensor forward(const at::Tensor& pixels) const;
+  /// The hidden state behind the first `num_layers` of the built layers instead: a probe's tap.
+  at::Tensor hidden_state(const at::Tensor& pixels, int64_t num_layers) const;
 
   void visit_weights(const WeightVisitor& visit) const;
   std::vector<Linear*> linears();

@@ -91,6 +91,15 @@ at::Tensor Llama::forward_cached(const at::Tensor& x_TD, const CachedView& view,
   return norm_.forward(h_TD);
 }
 
+at::Tensor Llama::forward_layers(const at::Tensor& x_TD, const Packing& packing,
+                                 int64_t num_layers) const {
+  const auto [cos, sin] = rope_.rows(packing.positions_T, packing.max_length);
+  auto h_TD = x_TD;
+  for (int64_t i = 0; i < num_layers; ++i)
+    h_TD = layers_.at(static_cast<size_t>(i)).forward(h_TD, {cos, sin}, packing);
+  return h_TD;
+}
+
 AttentionConfig Llama::attention_config() const {
   return {.width = config_.width,
           .num_heads = config_.num_heads,

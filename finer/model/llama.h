@@ -56,6 +56,11 @@ class Llama {
   at::Tensor forward_cached(const at::Tensor& x_TD, const CachedView& view,
                             std::vector<KvLayer>& cache, const at::Tensor& rows = {});
 
+  /// The residual stream behind the first `num_layers` layers, without the last norm: a probe's
+  /// tap.
+  at::Tensor forward_layers(const at::Tensor& x_TD, const Packing& packing,
+                            int64_t num_layers) const;
+
   /// What attends in each layer.
   AttentionConfig attention_config() const;
 
