@@ -92,7 +92,7 @@ at::Tensor Llama::forward_cached(const at::Tensor& x_TD, const CachedView& view,
 }
 
 at::Tensor Llama::forward_layers(const at::Tensor& x_TD, const Packing& packing,
-                                 int64_t num_layers) const {
+                                 int64_t num_layers) {
   const auto [cos, sin] = rope_.rows(packing.positions_T, packing.max_length);
   auto h_TD = x_TD;
   for (int64_t i = 0; i < num_layers; ++i)

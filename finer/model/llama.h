@@ -58,8 +58,7 @@ class Llama {
 
   /// The residual stream behind the first `num_layers` layers, without the last norm: a probe's
   /// tap.
-  at::Tensor forward_layers(const at::Tensor& x_TD, const Packing& packing,
-                            int64_t num_layers) const;
+  at::Tensor forward_layers(const at::Tensor& x_TD, const Packing& packing, int64_t num_layers);
 
   /// What attends in each layer.
   AttentionConfig attention_config() const;
