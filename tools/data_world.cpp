@@ -26,6 +26,7 @@ namespace fs = std::filesystem;
 
 struct WorldOptions {
   data::WorldSettings settings;
+  int64_t seed = 0;
   fs::path out, sheet;
   bool overwrites = false;
   int64_t threads = std::clamp(std::thread::hardware_concurrency(), 1U, 64U);
@@ -37,7 +38,7 @@ void write_sheet(const WorldOptions& options) {
   std::vector<Image> pictures;
   for (const auto& kind : data::coarse_kinds()) {
     for (int64_t column = 0; column < kColumns; ++column) {
-      Rng rng(mix_seed(mix_seed(options.settings.seed, 0x5ee7), pictures.size()));
+      Rng rng(mix_seed(mix_seed(static_cast<uint64_t>(options.seed), 0x5ee7), pictures.size()));
       data::Combination values{};
       for (size_t i = 0; i < data::kNumSlots; ++i) {
         values[i] = static_cast<int>(rng.below(data::slot_values(kind.slots[i].kind).size()));
@@ -55,8 +56,10 @@ void draw_world(const WorldOptions& options) {
   }
   if (!options.sheet.empty()) write_sheet(options);
   if (options.out.empty()) return;
+  auto settings = options.settings;
+  settings.seed = static_cast<uint64_t>(options.seed);
   const auto summary = data::write_world(
-      options.settings, options.out,
+      settings, options.out,
       options.overwrites ? data::Existing::kOverwrite : data::Existing::kKeep, options.threads,
       [](std::string_view step) { console::set_status("world: " + std::string(step)); });
   console::set_status("");
@@ -100,7 +103,9 @@ std::function<void()> add_world(CLI::App& app) {
                          int64_t high) {
     app.add_option(name, value, what)->capture_default_str()->check(CLI::Range(low, high));
   };
-  app.add_option("--seed", settings.seed, "everything is drawn from it")->capture_default_str();
+  app.add_option("--seed", options->seed, "everything is drawn from it")
+      ->capture_default_str()
+      ->check(CLI::NonNegativeNumber);
   app.add_option("--out", options->out, "folder to write");
   app.add_option("--sheet", options->sheet, "PNG to write: samples of all nine coarse groups");
   app.add_flag("--overwrite", options->overwrites, "replace another world that is in --out");

@@ -12,7 +12,6 @@
 #include <charconv>
 #include <cstdio>
 #include <fstream>
-#include <iterator>
 #include <unordered_map>
 
 namespace finer::data {
@@ -50,7 +49,12 @@ std::ifstream open_world_file(const fs::path& file) {
 }
 
 std::string all_of(std::ifstream& in) {
-  return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+  std::string bytes;
+  char block[16384];
+  while (in.read(block, sizeof block) || in.gcount() > 0) {
+    bytes.append(block, static_cast<size_t>(in.gcount()));
+  }
+  return bytes;
 }
 
 size_t kind_named(const std::string& coarse) {

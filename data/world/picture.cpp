@@ -178,7 +178,7 @@ void draw_carp(Painter& painter) {
       2);
   const Shape body = ellipse({0.12, 0.02}, 0.66, 0.48);
   painter.patterned(body, {0.05, 0.01});
-  painter.part(common(body, below(0.22)), 3);
+  painter.part(common(below(0.22), body), 3);
   painter.eye({0.54, -0.10}, 0.10);
 }
 
@@ -198,7 +198,7 @@ void draw_shark(Painter& painter) {
                               {-0.42, 0.20}},
                              0.04);
   painter.patterned(body, {0.05, -0.02}, 0.34);
-  painter.part(common(body, below(0.13)), 3);
+  painter.part(common(below(0.13), body), 3);
   painter.eye({0.60, -0.05}, 0.075);
 }
 

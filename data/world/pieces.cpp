@@ -47,8 +47,11 @@ std::string train_pieces(const std::vector<std::string>& lines, int64_t vocab_si
   std::string model;
   const auto status = sentencepiece::SentencePieceTrainer::Train(settings, &iterator, &model);
   if (!status.ok()) {
+    std::string reason = status.error_message();  // begins with "FILE(LINE) [CONDITION] "
+    const auto end = reason.find("] ");
+    if (end != reason.npos) reason.erase(0, end + 2);
     throw DataError("a tokenizer of " + std::to_string(vocab_size) +
-                    " pieces cannot be made from this world's text: " + status.error_message());
+                    " pieces cannot be made from these texts: " + reason);
   }
   return model;
 }

@@ -20,10 +20,10 @@ double nearest_share(Point place, Point a, Point b) {
   return length2 == 0 ? 0 : std::clamp(dot(minus(place, a), along) / length2, 0.0, 1.0);
 }
 
-double distance_to_segment(Point place, Point a, Point b, double share) {
+double distance2_to_segment(Point place, Point a, Point b, double share) {
   const Point foot{a.x + share * (b.x - a.x), a.y + share * (b.y - a.y)};
   const Point apart = minus(place, foot);
-  return std::sqrt(dot(apart, apart));
+  return dot(apart, apart);
 }
 
 void set_box(Shape& shape, const std::vector<Point>& points, double margin) {
@@ -59,16 +59,17 @@ Shape polygon(std::vector<Point> corners, double round) {
   Shape shape;
   set_box(shape, corners, round);
   shape.distance = [corners = std::move(corners), round](Point place) {
-    double nearest = kFar;
+    double nearest2 = kFar * kFar;
     bool is_inside = false;
     for (size_t i = 0, last = corners.size() - 1; i < corners.size(); last = i++) {
       const Point a = corners[last], b = corners[i];
-      nearest = std::min(nearest, distance_to_segment(place, a, b, nearest_share(place, a, b)));
+      nearest2 = std::min(nearest2, distance2_to_segment(place, a, b, nearest_share(place, a, b)));
       const bool crosses = (a.y > place.y) != (b.y > place.y);
       if (crosses && place.x < a.x + (place.y - a.y) / (b.y - a.y) * (b.x - a.x)) {
         is_inside = !is_inside;
       }
     }
+    const double nearest = std::sqrt(nearest2);
     return (is_inside ? -nearest : nearest) - round;
   };
   return shape;
@@ -84,8 +85,8 @@ Shape stroke(std::vector<Point> points, double first_radius, double last_radius)
       const double share = nearest_share(place, points[i], points[i + 1]);
       const double radius = first_radius + (last_radius - first_radius) *
                                                (static_cast<double>(i) + share) / num_segments;
-      nearest =
-          std::min(nearest, distance_to_segment(place, points[i], points[i + 1], share) - radius);
+      const double distance2 = distance2_to_segment(place, points[i], points[i + 1], share);
+      nearest = std::min(nearest, std::sqrt(distance2) - radius);
     }
     return nearest;
   };
@@ -113,7 +114,9 @@ Shape common(Shape a, Shape b) {
   shape.low = {std::max(a.low.x, b.low.x), std::max(a.low.y, b.low.y)};
   shape.high = {std::min(a.high.x, b.high.x), std::min(a.high.y, b.high.y)};
   shape.distance = [a = std::move(a), b = std::move(b)](Point place) {
-    return std::max(a.distance(place), b.distance(place));
+    constexpr double kOutside = 0.25;  // further than any outline reaches
+    const double first = a.distance(place);
+    return first > kOutside ? first : std::max(first, b.distance(place));
   };
   return shape;
 }

@@ -111,5 +111,27 @@ expect 2 "hold samples 0 to 1" inspect recipe.yaml --sample 2
 expect 2 "max_tokns" inspect recipe.yaml data.max_tokns=3
 expect 2 "missing.yaml" inspect missing.yaml
 
+# world: a small one, whole or not at all.
+small="--specimens 20 --train-pictures 1 --known-pictures 1 --held-out-pictures 1 --probe-pictures 4 --text-variants 1"
+expect 0 "" world --seed 3 --out world --sheet sheet.png $small
+holds err.txt "108 known and 27 held-out concepts"
+[ -s sheet.png ] || fail "no sheet.png"
+expect 0 "" world --seed 3 --out world $small
+holds err.txt "is there already"
+expect 2 "holds a world of other settings.*--overwrite" world --seed 4 --out world $small
+expect 2 "--out is required" world
+expect 2 "--chats" world --out new --chats 5
+expect 2 "--seed" world --out new --seed -1
+expect 2 "--seed" world --out new --seed one
+expect 2 "expected 1 to 14" world --out new --held-out 15
+expect 2 "pieces cannot be made" world --out new --vocab-size 4000 $small
+expect 2 "nowhere" world-check --world nowhere world/visual.jsonl
+expect 0 "" world-check --world world world/visual.jsonl world/text.jsonl world/records/unified-mini-known-train-combined.jsonl
+[ -z "$(ls | grep new)" ] || fail "left behind: $(ls | grep new)"
+code=0
+"$program" world-check --world world world/records/unified-mini-held-out-test-combined.jsonl >out.txt 2>err.txt || code=$?
+[ "$code" = 2 ] || fail "a leak: exit code $code"
+grep -q "kept for tests" err.txt || fail "a leak: $(cat err.txt)"
+
 [ "$failures" = 0 ] && echo "all passed"
 exit "$((failures > 0))"
