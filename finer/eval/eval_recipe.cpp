@@ -3,6 +3,7 @@
 #include "finer/core/config_io.h"
 #include "finer/core/near_miss.h"
 #include "finer/core/quote.h"
+#include "finer/core/scalar_text.h"
 #include "finer/eval/config_fields.h"
 #include "finer/eval/prompts.h"
 
@@ -90,6 +91,20 @@ void check_models(ConfigDocument& document, EvalRecipe& r) {
                                                        did_you_mean(name, prompt_names));
     }
   }
+}
+
+// vision:N, projector, language:K
+std::string tap_fault(const std::string& text) {
+  int64_t layer = 0;
+  for (const std::string part : {"vision:", "language:"}) {
+    if (text.rfind(part, 0) != 0) continue;
+    const bool is_whole =
+        parse_whole(std::string_view(text).substr(part.size()), layer) == NumberFault::kNone;
+    if (is_whole && (layer >= 0 || part == "vision:")) return "";
+  }
+  if (text == "projector") return "";
+  return "found " + quote(text, 60) +
+         "; expected vision:N, projector or language:K, such as vision:-2";
 }
 
 void check_comparisons(ConfigDocument& document, const EvalRecipe& r) {
@@ -214,6 +229,12 @@ EvalRecipe load_eval_recipe(const std::filesystem::path& file,
   check_wording("probes.knowledge.wording", probes.knowledge.wording);
   check_wording("probes.attributes.image_wording", probes.attributes.image_wording);
   check_wording("probes.attributes.name_wording", probes.attributes.name_wording);
+  for (size_t i = 0; i < probes.linear.size(); ++i) {
+    for (size_t t = 0; t < probes.linear[i].taps.size(); ++t) {
+      const std::string fault = tap_fault(probes.linear[i].taps[t]);
+      if (!fault.empty()) document.add_fault(item(item("probes.linear", i) + ".taps", t), fault);
+    }
+  }
   for (const auto& [key, is_given] : {std::pair("probes.knowledge", probes.has_knowledge),
                                       std::pair("probes.attributes", probes.has_attributes)}) {
     for (size_t i = 0; is_given && i < recipe.sets.size(); ++i) {

@@ -6,6 +6,7 @@
 #include "finer/eval/eval_results.h"
 #include "finer/eval/eval_set.h"
 #include "finer/eval/inquiry.h"
+#include "finer/eval/linear_probe.h"
 #include "finer/eval/probe_text.h"
 #include "finer/train/resume.h"
 #include "finer/train/stop_signal.h"
@@ -52,6 +53,7 @@ int evaluate(const EvalRecipe& recipe) {
               "/predictions, and the same command goes on from them");
     return 128 + signal.requested();
   };
+  EvalResults probed;
   for (size_t m = 0; m < models.size(); ++m) {
     auto model = std::move(models[m]);  // closed before the next one is opened
     for (const auto& set : sets) {
@@ -65,9 +67,12 @@ int evaluate(const EvalRecipe& recipe) {
         if (!answer_missing(recipe, model, set, inquiry, stop) || stop()) return stopped();
       }
     }
+    if (!run_linear_probes(recipe, model, stop, probed)) return stopped();
   }
   auto results = collect_results(recipe, sets);
   add_probe_results(recipe, sets, results);
+  if (probed.extra.contains("linear")) results.extra["linear"] = probed.extra["linear"];
+  add_linear_section(results);
   write_results(recipe, sets, results);
   std::cout << results_text(results) << std::flush;
   return 0;

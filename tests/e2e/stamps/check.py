@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""The first real run, end to end: stamps -> finer-train -> finer-eval loss -> PEFT reads the adapter.
+"""The first real run, end to end: stamps -> finer-train -> finer-eval loss -> PEFT reads the adapter -> finer-eval.
 
     check.py [--work runs/stamps] [--limit N] [--max-loss 0.1] [--keep] [key=value ...]
     check.py --reference      trains in PEFT instead: says what the numbers should look like
 
-Fails when the loss on the training pictures is not below --max-loss, when it was not well above before training, or
+Fails when less than nine in ten training pictures are named (EM, free text), when the loss on the training pictures is not below --max-loss, when it was not well above before training, or
 when PEFT's loss with RUN/adapter over the same samples differs by more than 1e-4 of itself."""
 import argparse
+import json
 import math
 import shutil
 import subprocess
@@ -44,6 +45,20 @@ def read_rows(data, model, images):
         row["pixels"] = pixels_of(Path(images) / sample["image"], processor)
         rows.append(row)
     return rows
+
+
+def exact_match(work, data, model_dir, run):
+    """EM of the tuned model's free answers on the training pictures, by finer-eval."""
+    records, out = work / "stamps-records.jsonl", work / "eval"
+    lines = [{"idx": idx, "basic-level-lbl": sample["image"].split("/")[0], "coarse-level-lbl": [],
+              "fine-level-lbl": [sample["conversations"][1]["value"]], "img_path": sample["image"], "metadata": {}}
+             for idx, sample in enumerate(json.loads(data.read_text(encoding="utf-8")))]
+    records.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    shutil.rmtree(out, ignore_errors=True)
+    finer_program.run("finer-eval", HERE / "eval.yaml", f"models.0.llava={model_dir}", f"models.0.adapter={run}",
+                      f"sets.0.records={records}", f"output={out}", quiet=False)
+    row, = json.loads((out / "results.json").read_text())["rows"]
+    return row["em"]["mean"], row["count"]
 
 
 def mean_loss(model, rows):
@@ -111,7 +126,9 @@ def main():
     found = finer_program.run_json("finer-eval", "loss", RECIPE, *places, f"lora.init_from={run / 'adapter'}")
     after, count = mean_loss(llava.load(model_dir, run / "adapter"), rows)
     gap = abs(found["loss"] - after) / after
+    right, asked = exact_match(args.work, data, model_dir, run)
     checks = [
+        (right >= 0.9 and asked == len(rows), f"finer-eval: EM {right:.3f} of {asked} training pictures, at least 0.9"),
         (before > 1.0, f"before training the loss is {before:.3f}: the pictures are not known yet"),
         (found["loss"] < args.max_loss, f"finer-eval loss {found['loss']:.5f} below {args.max_loss} "
                                         f"({len(log)} steps, {seconds:.0f} s)"),
