@@ -113,7 +113,8 @@ struct Loader::Impl {
   // All lengths are known: what is left to do is this rank's share, in the step's order.
   void take_share(StepWork& step) const {
     std::vector<SampleRef> own;
-    for (const size_t slot : share_by_tokens(step.lengths, share.size).at(share.rank))
+    const auto shares = share_by_tokens(step.lengths, share.size);
+    for (const size_t slot : shares.at(static_cast<size_t>(share.rank)))
       own.push_back(step.refs[slot]);
     step.refs = std::move(own);
     open_slots(step);

@@ -40,21 +40,21 @@ struct LoaderCounts {
 /// without touching the weights.
 struct StepBatch {
   int64_t step = 0;
-  int64_t first_position = 0;  // sampler position of its first sample
-  int64_t next_position = 0;   // where the next step starts: the cursor of a checkpoint
+  int64_t first_position = 0;       // sampler position of its first sample
+  int64_t next_position = 0;        // where the next step starts: the cursor of a checkpoint
   std::vector<PackedBatch> passes;  // this rank's
   int64_t num_passes = 0;           // over all ranks; as all that follows but wait_s and counts ...
   int64_t first_pass = 0;           // ... once the trainer has asked the others: this rank's first
   int64_t num_samples = 0;          // in its passes
-  int64_t num_tokens = 0;        // image positions counted
-  int64_t num_label_tokens = 0;  // targets after the shift
-  double label_weight = 0;       // targets times their set's loss weight: the divisor of the loss
-  double wait_s = 0;             // how long next() took: what the trainer waited for it
-  LoaderCounts counts;           // totals up to and including this step
+  int64_t num_tokens = 0;           // image positions counted
+  int64_t num_label_tokens = 0;     // targets after the shift
+  double label_weight = 0;  // targets times their set's loss weight: the divisor of the loss
+  double wait_s = 0;        // how long next() took: what the trainer waited for it
+  LoaderCounts counts;      // totals up to and including this step
 };
 
-/// Which part of each step a rank prepares: samples are dealt out by their number of tokens, so that
-/// all ranks have about the same work (data/share.h). Counts are of the rank's own samples.
+/// Which part of each step a rank prepares: samples are dealt out by their number of tokens, so
+/// that all ranks have about the same work (data/share.h). Counts are of the rank's own samples.
 struct RankShare {
   int rank = 0;
   int size = 1;

@@ -74,6 +74,7 @@ void agree(ProcessGroup& group, const std::string& stage, const std::vector<Fact
   if (group.rank() != 0) {
     group.store().set(key(group.rank()), to_json(own));
     const auto verdict = wait_for(group, stage + "/verdict");
+    group.store().set(stage + "/read/" + std::to_string(group.rank()), "1");
     if (!verdict.empty()) throw ReportedError(2, verdict);
     return;
   }
@@ -87,7 +88,16 @@ void agree(ProcessGroup& group, const std::string& stage, const std::vector<Fact
               "; start all ranks with the same program, recipe and files";
   }
   group.store().set(stage + "/verdict", verdict);
-  if (!verdict.empty()) throw ConfigError(verdict);
+  if (verdict.empty()) return;
+  // This rank may hold the store: it ends when the others have read why.
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(3);
+  for (int r = 1; r < group.size(); ++r) {
+    while (!group.store().get(stage + "/read/" + std::to_string(r)) &&
+           std::chrono::steady_clock::now() < until) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+  }
+  throw ConfigError(verdict);
 }
 
 }  // namespace finer::dist

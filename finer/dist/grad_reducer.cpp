@@ -20,7 +20,7 @@ using Clock = std::chrono::steady_clock;
 
 struct GradReducer::Bucket {
   std::vector<size_t> leaves;
-  at::Tensor flat;      // [values + one count a leaf]
+  at::Tensor flat;  // [values + one count a leaf]
   int64_t values = 0;
   size_t filled = 0;
   std::unique_ptr<Pending> pending;
@@ -62,8 +62,8 @@ GradReducer::GradReducer(ProcessGroup& group, std::vector<at::Tensor> leaves, in
   for (size_t i = 0; i < leaves_.size(); ++i) {
     auto node = torch::autograd::impl::grad_accumulator(leaves_[i]);
     using torch::autograd::variable_list;
-    hooks_->keys.push_back(node->add_post_hook(
-        std::make_unique<torch::autograd::utils::LambdaPostHook>(
+    hooks_->keys.push_back(
+        node->add_post_hook(std::make_unique<torch::autograd::utils::LambdaPostHook>(
             [this, i](const variable_list& outputs, const variable_list&) {
               on_gradient(i);
               return outputs;
@@ -89,9 +89,7 @@ void GradReducer::share_values() {
   }
 }
 
-void GradReducer::arm() {
-  is_armed_ = true;
-}
+void GradReducer::arm() { is_armed_ = true; }
 
 void GradReducer::on_gradient(size_t leaf) {
   if (!is_armed_) return;
@@ -142,8 +140,8 @@ void GradReducer::finish() {
   for (auto& bucket : buckets_) {
     bucket.pending->wait();
     traffic_.total_s += bucket.pending->seconds();
-    counts.push_back(bucket.flat.narrow(0, bucket.values,
-                                        static_cast<int64_t>(bucket.leaves.size())));
+    counts.push_back(
+        bucket.flat.narrow(0, bucket.values, static_cast<int64_t>(bucket.leaves.size())));
     bucket.pending.reset();
     bucket.filled = 0;
   }

@@ -22,10 +22,10 @@ struct Traffic {
 /// the backward pass is computed.
 ///
 /// A bucket leaves when all its gradients are there and the ones before it have left, so every rank
-/// calls the same sums in the same order; what is left when the backward pass ends, or a rank has no
-/// pass at all, leaves as zeros. Behind a bucket's gradients stand as many counts: how many ranks
-/// had each gradient. One that no rank had stays undefined, as with one rank, so that AdamW passes
-/// over it.
+/// calls the same sums in the same order; what is left when the backward pass ends, or a rank has
+/// no pass at all, leaves as zeros. Behind a bucket's gradients stand as many counts: how many
+/// ranks had each gradient. One that no rank had stays undefined, as with one rank, so that AdamW
+/// passes over it.
 class GradReducer {
  public:
   /// leaves: float32, in the order in which a backward pass reaches them.
@@ -54,8 +54,8 @@ class GradReducer {
 
   ProcessGroup& group_;
   std::vector<at::Tensor> leaves_;
-  std::vector<at::Tensor> slots_;    // of each leaf: a view of its bucket, in its shape
-  std::vector<bool> is_filled_;      // in this step
+  std::vector<at::Tensor> slots_;  // of each leaf: a view of its bucket, in its shape
+  std::vector<bool> is_filled_;    // in this step
   std::vector<size_t> bucket_of_;
   std::vector<Bucket> buckets_;
   size_t next_ = 0;  // bucket that leaves next

@@ -28,7 +28,8 @@ class Reader {
     const auto value = text(name);
     const std::string range = std::to_string(least) + " to " + std::to_string(most);
     if (!value) {
-      throw ConfigError(name + ": is not set, though its launcher's other variables are; expected " +
+      throw ConfigError(name +
+                        ": is not set, though its launcher's other variables are; expected " +
                         range + " (or unset them to run alone)");
     }
     int out = 0;
@@ -48,9 +49,9 @@ class Reader {
 };
 
 void check_host(const std::string& name, const std::string& host) {
-  const bool is_plain =
-      host.size() <= 255 && host.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTU"
-                                                   "VWXYZ0123456789.-_:%") == std::string::npos;
+  const bool is_plain = host.size() <= 255 && host.find_first_not_of(
+                                                  "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTU"
+                                                  "VWXYZ0123456789.-_:%") == std::string::npos;
   if (!is_plain || host.empty() || host[0] == '-') {
     throw ConfigError(name + ": found \"" + host.substr(0, 40) +
                       "\", expected the name or address of rank 0's machine");
@@ -117,8 +118,8 @@ Launch from_open_mpi(const Reader& env) {
   launch.local_size = env.number("OMPI_COMM_WORLD_LOCAL_SIZE", 1, launch.size);
   check_local("OMPI_COMM_WORLD_LOCAL_RANK", launch);
   if (!launch.is_many()) return launch;
-  const auto job = env.text("PMIX_NAMESPACE").value_or("") +
-                   env.text("OMPI_MCA_ess_base_jobid").value_or("");
+  const auto job =
+      env.text("PMIX_NAMESPACE").value_or("") + env.text("OMPI_MCA_ess_base_jobid").value_or("");
   find_master(env, launch, job, std::nullopt);
   launch.attempt = job;
   return launch;
@@ -168,8 +169,8 @@ std::string first_host(const std::string& node_list) {
   const auto comma = node_list.find(','), bracket = node_list.find('[');
   if (bracket == std::string::npos || comma < bracket) return node_list.substr(0, comma);
   const auto end = node_list.find_first_of(",-]", bracket + 1);
-  const auto number = node_list.substr(
-      bracket + 1, end == std::string::npos ? end : end - bracket - 1);
+  const auto number =
+      node_list.substr(bracket + 1, end == std::string::npos ? end : end - bracket - 1);
   return node_list.substr(0, bracket) + number;
 }
 

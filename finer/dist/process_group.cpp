@@ -150,10 +150,9 @@ class Group : public ProcessGroup {
     auto options = c10d::ProcessGroupGloo::Options::create(in_ms(kWorkTimeouts * timeout_s));
     const char* interface = std::getenv("GLOO_SOCKET_IFNAME");
     linked([&] {
-      options->devices.push_back(
-          interface != nullptr && *interface != '\0'
-              ? c10d::ProcessGroupGloo::createDeviceForInterface(interface)
-              : c10d::ProcessGroupGloo::createDeviceForHostname(own));
+      options->devices.push_back(interface != nullptr && *interface != '\0'
+                                     ? c10d::ProcessGroupGloo::createDeviceForInterface(interface)
+                                     : c10d::ProcessGroupGloo::createDeviceForHostname(own));
       gloo_ = c10::make_intrusive<c10d::ProcessGroupGloo>(
           c10::make_intrusive<c10d::PrefixStore>("gloo", store_->prefixed()), launch_.rank,
           launch_.size, options);

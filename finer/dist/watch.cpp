@@ -206,14 +206,14 @@ void Watch::beat() {
       }
       // Nothing can be agreed on any more: of those that see it the first rank tells.
       settle({config_.rank <= 1, 1,
-              "the job's store at " + config_.store + " is gone, and rank 0 or its launcher with it; " +
-                  named(config_.rank) + " was in: " + what});
+              "the job's store at " + config_.store +
+                  " is gone, and rank 0 or its launcher with it; " + named(config_.rank) +
+                  " was in: " + what});
       return;
     }
     std::unique_lock<std::mutex> hold(lock_);
-    changed_.wait_for(hold, std::chrono::duration<double>(interval_s_), [&] {
-      return stopping_ || (own_failure_ && !verdict_);
-    });
+    changed_.wait_for(hold, std::chrono::duration<double>(interval_s_),
+                      [&] { return stopping_ || (own_failure_ && !verdict_); });
     if (stopping_ || verdict_) return;
   }
 }
@@ -225,11 +225,11 @@ void Watch::guard() {
     changed_.wait_for(hold, std::chrono::duration<double>(interval_s_));
     const double silent_s = seconds(Clock::now() - last_exchange_);
     if (stopping_ || verdict_ || silent_s <= kShare * config_.timeout_s) continue;
-    const Verdict verdict{
-        true, 1,
-        "the job's store at " + config_.store + " has not answered " + named(config_.rank) +
-            " for " + in_seconds(silent_s) + ": rank 0's machine, or the network to it, is gone; " +
-            "it was in: " + ranks_[static_cast<size_t>(config_.rank)].what};
+    const Verdict verdict{true, 1,
+                          "the job's store at " + config_.store + " has not answered " +
+                              named(config_.rank) + " for " + in_seconds(silent_s) +
+                              ": rank 0's machine, or the network to it, is gone; " +
+                              "it was in: " + ranks_[static_cast<size_t>(config_.rank)].what};
     hold.unlock();
     settle(verdict);
     return;
@@ -243,9 +243,9 @@ Watch::Verdict Watch::explain(const std::string& fault) {
   const double patience_s = silence_limit_s() + 4 * interval_s_ + 1;
   const auto is_known = [&] { return verdict_.has_value(); };
   if (!changed_.wait_for(hold, std::chrono::duration<double>(patience_s), is_known)) {
-    own_failure_ = Verdict{false, 1,
-                           named(config_.rank) + " lost its link to another rank in: " + what +
-                               " (" + fault + ")"};
+    own_failure_ = Verdict{
+        false, 1,
+        named(config_.rank) + " lost its link to another rank in: " + what + " (" + fault + ")"};
     changed_.notify_all();
     changed_.wait_for(hold, std::chrono::duration<double>(4 * interval_s_ + 1), is_known);
   }

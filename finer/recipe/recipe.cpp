@@ -2,6 +2,8 @@
 
 #include "data/config_fields.h"
 #include "finer/core/config_io.h"
+#include "finer/dist/config_fields.h"
+#include "finer/eval/config_fields.h"
 #include "finer/model/config_fields.h"
 #include "finer/recipe/cross_checks.h"
 #include "finer/train/config_fields.h"
@@ -35,6 +37,10 @@ void describe_recipe(FieldVisitor& v, Recipe& c) {
   v.field("loss", c.loss, "cross entropy over target tokens");
   v.field("checkpoint", c.checkpoint, "when the state is saved");
   v.field("log", c.log, "what is shown and written while it runs");
+  v.optional_field("eval", c.eval, c.has_eval,
+                   "held-out loss and scores while it trains; the best step is kept in RUN/best");
+  v.field("dist", c.dist, "runs of several ranks (docs/cluster.md)");
+  v.field("load", c.load, "how the base model is read");
   v.field("output", c.output, "run directory", required(), not_empty());
   v.field("device", c.device, "where it runs", matches("auto, cpu, cuda or cuda:N", is_device));
   v.field("threads", c.threads, "CPU threads; 0: all cores", between(0, 4096));

@@ -1,6 +1,8 @@
 #pragma once
 
 #include "data/config.h"
+#include "finer/dist/config.h"
+#include "finer/eval/config.h"
 #include "finer/model/config.h"
 #include "finer/train/config.h"
 #include "lora/config.h"
@@ -23,6 +25,10 @@ struct Recipe {
   LossConfig loss;
   CheckpointConfig checkpoint;
   LogConfig log;
+  TrainEvalConfig eval;  // measured while it trains
+  bool has_eval = false;
+  dist::DistConfig dist;
+  dist::LoadConfig load;
   std::string output;           // run directory
   std::string device = "auto";  // auto | cpu | cuda | cuda:N
   int64_t threads = 0;          // CPU threads of LibTorch; 0: all cores

@@ -4,6 +4,7 @@
 #include "finer/core/error.h"
 #include "finer/core/log.h"
 #include "finer/model/save.h"
+#include "finer/train/eval_track.h"
 
 #include <unistd.h>
 
@@ -26,8 +27,8 @@ std::vector<std::string> deciding_lines(const std::string& yaml) {
   while (std::getline(stream, line)) {
     if (line.empty() || line[0] == '#') continue;
     if (line[0] != ' ') section = line.substr(0, line.find(':'));
-    if (section == "checkpoint" || section == "log" || section == "threads" ||
-        section == "device" || section == "output") {
+    if (section == "checkpoint" || section == "log" || section == "dist" || section == "load" ||
+        section == "threads" || section == "device" || section == "output") {
       continue;
     }
     // What only says how, or what to do with broken records, may change when a run goes on.
@@ -103,7 +104,8 @@ bool is_finished(const Recipe& recipe, const fs::path& checkpoint) {
   const data::Sampler sampler(sizes, weights, recipe.seed, recipe.data.shuffle);
   const auto state = read_run_state(checkpoint);
   return state.data_hashes == hashes && state.base_hash == base_hash(recipe.model, recipe.seed) &&
-         state.step >= make_plan(recipe, sampler.epoch_size()).total_steps;
+         (state.step >= make_plan(recipe, sampler.epoch_size()).total_steps ||
+          was_stopped_early(recipe, state.step));
 }
 
 RunState starting_state(const Recipe& recipe, const data::SampleSource& source,

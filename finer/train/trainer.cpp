@@ -7,9 +7,11 @@
 #include "finer/model/save.h"
 #include "finer/nn/device.h"
 #include "finer/train/checkpoint.h"
+#include "finer/train/eval_track.h"
 #include "finer/train/metrics.h"
 #include "finer/train/movement.h"
 #include "finer/train/progress.h"
+#include "finer/train/ranks.h"
 #include "finer/train/readable.h"
 #include "finer/train/resume.h"
 #include "finer/train/run_outcome.h"
@@ -80,17 +82,27 @@ bool has_picture(const data::StepBatch& batch) {
                      [](const auto& pass) { return pass.num_images > 0; });
 }
 
-}  // namespace
-
-int train(const Recipe& recipe, const std::string& resume) {
+// ranks: null in a run of one rank.
+int train_as(const Recipe& recipe, const std::string& resume, Ranks* ranks, EvalHook* hook) {
+  const bool is_first = !ranks || ranks->is_first();
+  const auto tell = is_first ? log::info : log::debug;
   const fs::path run_dir = recipe.output;
   check_output(run_dir);
-  const auto checkpoint = choose_checkpoint(recipe, resume);
+  std::optional<fs::path> checkpoint;
+  if (is_first) checkpoint = choose_checkpoint(recipe, resume);
+  if (ranks) checkpoint = ranks->same_checkpoint(checkpoint);
   if (checkpoint && is_finished(recipe, *checkpoint)) {
-    log::info("this run is finished: " + run_dir.string() + " (--resume never starts it anew)");
+    tell("this run is finished: " + run_dir.string() + " (--resume never starts it anew)");
+    if (ranks) ranks->leave();
     return 0;
   }
-  auto run = open_run(recipe, true);
+  RunSetup run;
+  const auto open = [&] { run = open_run(ranks ? ranks->own_recipe(recipe) : recipe, true); };
+  if (ranks) {
+    ranks->load_in_turn(recipe.load.stagger, open);
+  } else {
+    open();
+  }
   if (!checkpoint && !recipe.lora.init_from.empty()) {
     const at::NoGradGuard no_gradients;
     lora::fill_adapter(*run.model, recipe.lora.init_from);
@@ -99,63 +111,112 @@ int train(const Recipe& recipe, const std::string& resume) {
   RunState state = starting_state(recipe, *run.source, checkpoint);
   if (checkpoint) load_checkpoint(*checkpoint, *run.model, optimizer);
 
-  if (resume == "never") move_aside(run_dir);
-  fs::create_directories(run_dir);
-  log::add_file(run_dir / "logs" / "rank-0.log");
-  atomic_write(run_dir / "recipe.yaml", recipe_to_yaml(recipe));
+  const auto prepare_folder = [&] {
+    if (resume == "never") move_aside(run_dir);
+    fs::create_directories(run_dir);
+    atomic_write(run_dir / "recipe.yaml", recipe_to_yaml(recipe));
+  };
+  if (ranks) {
+    ranks->start(state, recipe, run.model->options().device(), optimizer.trainables());
+    ranks->first_does("the run's folder", prepare_folder);
+  } else {
+    prepare_folder();
+  }
+  log::add_file(run_dir / "logs" / (ranks ? ranks->log_name() : "rank-0.log"));
   data::Sampler sampler(run.source->sizes(), run.source->weights(), recipe.seed,
                         recipe.data.shuffle);
   const auto plan = make_plan(recipe, sampler.epoch_size());
   check_position(plan, recipe, state, checkpoint);
-  if (checkpoint) set_later_checkpoints_aside(run_dir, state.step);
-  std::filesystem::remove(run_dir / "FINISHED");
+  if (checkpoint && is_first) set_later_checkpoints_aside(run_dir, state.step);
+  if (is_first) std::filesystem::remove(run_dir / "FINISHED");
   const auto table = part_table(*run.model, recipe, optimizer.trainables());
-  log::info(std::string("finer ") + FINER_VERSION + " (" + FINER_COMMIT + "), device " +
-            device_name(run.model->options().device()) + ", " + std::to_string(plan.epoch_size) +
-            " samples an epoch, " + std::to_string(plan.total_steps) + " steps, seed " +
-            std::to_string(recipe.seed));
+  tell(std::string("finer ") + FINER_VERSION + " (" + FINER_COMMIT + "), device " +
+       device_name(run.model->options().device()) + ", " + std::to_string(plan.epoch_size) +
+       " samples an epoch, " + std::to_string(plan.total_steps) + " steps, seed " +
+       std::to_string(recipe.seed));
+  if (ranks) tell(ranks->text());
   std::istringstream rows(part_text(table, optimizer.trainables()));
-  for (std::string row; std::getline(rows, row);) log::info(row);
-  if (checkpoint) log::info("going on from " + checkpoint->string());
+  for (std::string row; std::getline(rows, row);) tell(row);
+  if (checkpoint) tell("going on from " + checkpoint->string());
 
-  MetricsFile metrics_file(run_dir / "metrics.jsonl", state.step);
+  // Rank 0 alone writes about the run.
+  std::optional<MetricsFile> metrics_file;
   std::optional<EventsFile> events;
-  if (recipe.log.tensorboard) events.emplace(run_dir, state.step + 1);
-  Progress progress(state.step + 1, plan.total_steps, recipe.log.every_steps);
-  StopSignal stop;
+  std::optional<Progress> progress;
+  if (is_first) {
+    metrics_file.emplace(run_dir / "metrics.jsonl", state.step);
+    if (recipe.log.tensorboard) events.emplace(run_dir, state.step + 1);
+    progress.emplace(state.step + 1, plan.total_steps, recipe.log.every_steps);
+  }
+  StopSignal stop(is_first);
+  data::RankShare share;
+  std::optional<StepRanks> step_ranks;
+  if (ranks) {
+    share = {ranks->group().rank(), ranks->group().size()};
+    step_ranks.emplace(ranks->for_step());
+  }
   data::Loader loader(*run.source, sampler, recipe.data, recipe.batch, state.step, state.position,
-                      plan.last_position, state.counts);
+                      plan.last_position, state.counts, share);
   std::optional<LossScaler> scaler;
   if (recipe.model.dtype == "float16") {
     scaler.emplace();
     if (checkpoint) scaler->restore(state.scaler);
   }
   MovementCheck movement(*run.model, optimizer.trainables());
+  if (ranks && recipe.has_eval) ranks->watch().mark(dist::Doing::kFiles, "opening eval's data");
+  EvalTrack evaluation(recipe, hook, run, state.step, is_first);
   int64_t bad_in_a_row = 0, saved_at = checkpoint ? state.step : -1;
   const auto save = [&] {
-    if (saved_at == state.step) return;
-    metrics_file.sync();
+    if (saved_at == state.step || !is_first) return;
+    if (ranks) ranks->watch().mark(dist::Doing::kFiles, "writing a checkpoint");
+    metrics_file->sync();
+    evaluation.sync();
     save_checkpoint(run_dir, state, recipe, *run.model, optimizer, recipe.checkpoint.keep);
     saved_at = state.step;
   };
 
-  while (stop.requested() == 0) {
+  int signal = 0;  // with ranks, the one they have agreed on
+  for (;;) {
+    if (!ranks) signal = stop.requested();
+    if (signal != 0 || evaluation.is_over()) break;
     const auto start = std::chrono::steady_clock::now();
     std::optional<data::StepBatch> batch;
+    std::exception_ptr fault;
     try {
       batch = loader.next();
     } catch (const DataError&) {
+      fault = std::current_exception();
+    }
+    bool had_picture = batch && has_picture(*batch);
+    int64_t peak = 0;  // of the other ranks
+    if (ranks) {
+      const auto meeting =
+          ranks->meet(batch ? &*batch : nullptr, fault != nullptr, stop.requested(),
+                      peak_bytes(run.model->options().device()), recipe.data.max_bad_records);
+      signal = meeting.signal;
+      had_picture = meeting.has_picture;
+      peak = meeting.peak_bytes;
+      if (meeting.faulty_rank >= 0) {
+        if (state.step > 0) save();
+        ranks->wait_for_all("the checkpoint before the end");
+        if (fault) std::rethrow_exception(fault);
+        throw dist::LinkError("rank " + std::to_string(meeting.faulty_rank) + " has no samples");
+      }
+      if (signal != 0) break;
+    }
+    if (fault) {
       if (state.step > 0) save();  // what was learned before the broken sample stays
-      throw;
+      std::rethrow_exception(fault);
     }
     if (!batch) break;
     const double factor = schedule_factor(recipe.optim, state.step, plan.total_steps);
     const bool is_empty = batch->label_weight == 0;
-    const auto result = is_empty ? StepResult{.loss = std::nan(""), .skipped = true}
-                                 : train_step(*run.model, optimizer, *batch, recipe.loss, factor,
-                                              recipe.seed, scaler ? &*scaler : nullptr);
+    const auto result =
+        is_empty ? StepResult{.loss = std::nan(""), .skipped = true}
+                 : train_step(*run.model, optimizer, *batch, recipe.loss, factor, recipe.seed,
+                              scaler ? &*scaler : nullptr, step_ranks ? &*step_ranks : nullptr);
     const bool is_update_visible = !result.skipped && factor > 0;
-    if (is_update_visible) movement.after_update(optimizer, has_picture(*batch));
+    if (is_update_visible) movement.after_update(optimizer, had_picture);
     state.step += 1;
     state.position = batch->next_position;
     state.counts = batch->counts;
@@ -176,11 +237,11 @@ int train(const Recipe& recipe, const std::string& resume) {
     m.label_tokens = batch->num_label_tokens;
     m.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     m.data_wait = batch->wait_s;
-    m.peak_bytes = peak_bytes(run.model->options().device());
+    m.peak_bytes = std::max(peak, peak_bytes(run.model->options().device()));
     m.skipped = result.skipped;
-    metrics_file.write(m);
+    if (metrics_file) metrics_file->write(m);
     if (events) events->write(m);
-    progress.update(m);
+    if (progress) progress->update(m);
     if (bad_in_a_row >= recipe.train.max_bad_steps) {
       std::string name = "none of them";
       for (const auto& t : optimizer.trainables()) {
@@ -193,13 +254,19 @@ int train(const Recipe& recipe, const std::string& resume) {
                   " steps in a row had a loss or gradient that is not finite (first tensor: " +
                   name + "); a lower optim.lr may help");
     }
+    if (ranks && recipe.has_eval) ranks->watch().mark(dist::Doing::kFiles, "an evaluation");
+    evaluation.after_step(state.step, state.step == plan.total_steps);
     if (recipe.checkpoint.every_steps > 0 && state.step % recipe.checkpoint.every_steps == 0)
       save();
   }
-  progress.finish();
+  if (progress) progress->finish();
   save();
-  const int signal = stop.requested();
-  const bool is_complete = state.step >= plan.total_steps;
+  const bool is_complete = state.step >= plan.total_steps || evaluation.is_over();
+  if (ranks) {
+    ranks->tell_traffic();
+    ranks->leave();
+    if (!is_first) return is_complete || signal == 0 ? 0 : 128 + signal;
+  }
   const auto& counts = state.counts;
   if (counts.dropped_over_length + counts.dropped_zero_label + counts.bad_records > 0) {
     log::warn("left out by the recipe's policies: " + readable_count(counts.dropped_over_length) +
@@ -226,11 +293,22 @@ int train(const Recipe& recipe, const std::string& resume) {
   return is_complete || signal == 0 ? 0 : 128 + signal;
 }
 
-void dry_run(const Recipe& recipe, const std::string& resume) {
+}  // namespace
+
+int train(const Recipe& recipe, const std::string& resume, EvalHook* hook) {
+  const auto launch = dist::read_launch();
+  if (!launch.is_many()) return train_as(recipe, resume, nullptr, hook);
+  Ranks ranks(launch, recipe);
+  return ranks.run([&] { return train_as(recipe, resume, &ranks, hook); });
+}
+
+void dry_run(const Recipe& recipe, const std::string& resume, EvalHook* hook) {
+  if (dist::read_launch().rank != 0) return;  // one rank's plan is every rank's
   check_output(recipe.output);
   open_device(recipe.device);
   const auto checkpoint = choose_checkpoint(recipe, resume);
   auto run = open_run(recipe, false);
+  if (recipe.has_eval && hook != nullptr) hook->open(recipe, run);
   const auto trainables = prepare_training(*run.model, recipe.train);
   data::Sampler sampler(run.source->sizes(), run.source->weights(), recipe.seed,
                         recipe.data.shuffle);

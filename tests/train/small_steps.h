@@ -67,6 +67,7 @@ inline data::StepBatch step_of(std::vector<std::vector<data::ReadySample>> passe
     batch.num_label_tokens += batch.passes.back().num_label_tokens;
     batch.label_weight += batch.passes.back().label_weight;
   }
+  batch.num_passes = static_cast<int64_t>(batch.passes.size());
   return batch;
 }
 
