@@ -19,7 +19,7 @@ ul.prose li { margin: .3rem 0; }
 .figures th, .figures td { white-space: nowrap; padding: .38rem .8rem; }
 .figures td:not(.num), .figures th[scope=row] { white-space: normal; min-width: 6rem; overflow-wrap: break-word; }
 .figures th[scope=row] { font-weight: 500; }
-.figures .heading { padding-top: .75rem; font-weight: 650; letter-spacing: -.005em; border-bottom: 1px solid var(--line); min-width: 0; }
+.figures .heading { white-space: normal; padding-top: .75rem; font-weight: 650; letter-spacing: -.005em; border-bottom: 1px solid var(--line); min-width: 0; }
 .figures .heading .note { display: inline; margin-left: .7rem; }
 .figures .strong { font-weight: 700; color: var(--accent); }
 .under-cell { display: block; font-size: .74rem; font-weight: 400; color: var(--soft); line-height: 1.3; }
@@ -108,7 +108,7 @@ path.s4 { stroke: var(--s4); } path.s5 { stroke: var(--s5); } path.s6 { stroke: 
   .seen > :not(.picture) { grid-column: 2; }
   .gold { margin-top: 0; }
   .figures th, .figures td { padding: .38rem .5rem; }
-  .figures th[scope=col], .figures .heading, .figures .heading .note, .under-cell { white-space: normal; }
+  .figures th[scope=col], .under-cell { white-space: normal; }
   .figures td:not(.num), .figures th[scope=row] { min-width: 4.5rem; }
   .bars, .lines { padding: .9rem .8rem .8rem; }
   .filter { position: static; }
@@ -116,7 +116,7 @@ path.s4 { stroke: var(--s4); } path.s5 { stroke: var(--s5); } path.s6 { stroke: 
 @media print { .filter { display: none; } .shot { break-inside: avoid; } }
 )css";
 
-// right: somebody (or the chosen model) is right; wrong: likewise; split: some are, some are not.
+// right: somebody (or the chosen model) is right; wrong: likewise; mixed: some are, some are not.
 const char* const kEvalScript = R"js(
 (() => {
   const form = document.getElementById('filter');
@@ -135,7 +135,7 @@ const char* const kEvalScript = R"js(
         if (said.hidden || (model !== '' && said.dataset.model !== model)) continue;
         if (said.classList.contains('right')) right++; else wrong++;
       }
-      const fits = { all: right + wrong > 0, right: right > 0, wrong: wrong > 0, split: right > 0 && wrong > 0 }[verdict];
+      const fits = { all: right + wrong > 0, right: right > 0, wrong: wrong > 0, mixed: right > 0 && wrong > 0 }[verdict];
       shot.hidden = !(fits && (set === '' || shot.dataset.set === set));
       if (!shot.hidden) count++;
     }

@@ -74,7 +74,10 @@ ReportSection results_section(const EvalReport& report) {
   section.title = "Scores";
   section.paragraphs.push_back(
       "Percent. EM: the name is in the first 20 words; strict EM: it is the whole answer; F1: over "
-      "words. Differences are paired: on the pictures that both models answered.");
+      "words." +
+      std::string(report.differences.empty()
+                      ? ""
+                      : " Differences are paired: on the pictures that both models answered."));
   if (!report.interval_note.empty()) section.paragraphs.push_back(report.interval_note);
   section.bars = result_report_bars(report.rows);
   section.tables = result_report_tables(report.rows);

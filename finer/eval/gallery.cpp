@@ -37,7 +37,8 @@ std::string select_html(const char* id, const char* label, const char* all,
   return html + "</select></label>";
 }
 
-std::string verdict_choice() {
+// has_mixed: some picture has several answers, which may not all be right or wrong.
+std::string verdict_choice(bool has_mixed) {
   std::string html =
       "<fieldset class=\"verdicts\"><legend>Answers</legend><div class=\"segments\">";
   struct Choice {
@@ -45,7 +46,8 @@ std::string verdict_choice() {
     const char* text;
   };
   for (const auto& [value, text] :
-       {Choice{"all", "All"}, {"right", "Right"}, {"wrong", "Wrong"}, {"split", "Split"}}) {
+       {Choice{"all", "All"}, {"right", "Right"}, {"wrong", "Wrong"}, {"mixed", "Mixed"}}) {
+    if (!has_mixed && std::string(value) == "mixed") continue;
     html += std::string("<label><input type=\"radio\" name=\"verdict\" id=\"verdict-") + value +
             "\" value=\"" + value + "\"" + (std::string(value) == "all" ? " checked" : "") +
             "><span>" + text + "</span></label>";
@@ -120,7 +122,9 @@ std::string gallery_html(const std::vector<GalleryItem>& items) {
   if (items.empty()) return "";
   NameList models, sets, levels;
   size_t most_models = 1;
+  bool has_mixed = false;
   for (const auto& item : items) {
+    has_mixed = has_mixed || item.answers.size() > 1;
     for (const auto& answer : item.answers) levels.place(answer.level);
   }
   const bool has_levels = levels.names().size() > 1;
@@ -150,7 +154,7 @@ std::string gallery_html(const std::vector<GalleryItem>& items) {
   }
   const std::string count = readable_count(static_cast<int64_t>(items.size()));
   return "<section class=\"gallery\"><h2>Pictures</h2>\n<form class=\"filter\" id=\"filter\">" +
-         verdict_choice() + select_html("of-model", "by", "any model", models.names()) +
+         verdict_choice(has_mixed) + select_html("of-model", "by", "any model", models.names()) +
          select_html("of-set", "in", "every set", sets.names()) +
          select_html("of-level", "at", "every level", levels.names()) +
          "<output id=\"shown\" aria-live=\"polite\">" + count + " of " + count +

@@ -33,7 +33,8 @@ addEventListener('load', () => {
   const seen = { truth, wide: document.documentElement.scrollWidth, inner: innerWidth, broken: [...document.images].filter(i => i.complete && !i.naturalWidth).length };
   if (form) {
     seen.all = state();
-    seen.right = press('verdict-right'); seen.wrong = press('verdict-wrong'); seen.split = press('verdict-split');
+    seen.right = press('verdict-right'); seen.wrong = press('verdict-wrong'); 
+    if (document.getElementById('verdict-mixed')) seen.mixed = press('verdict-mixed');
     if (document.getElementById('of-model')) {
       seen.wrong_of_0 = (press('verdict-wrong'), press('of-model', '0'));
       seen.right_of_0 = press('verdict-right');
@@ -90,12 +91,12 @@ def check_filter(seen):
         count = 0
         for shot in seen["truth"]:
             said = [right for of, _, right in shot["said"] if model in (None, of)]
-            fits = {"all": len(said) > 0, "right": True in said, "wrong": False in said, "split": True in said and False in said}[verdict]
+            fits = {"all": len(said) > 0, "right": True in said, "wrong": False in said, "mixed": True in said and False in said}[verdict]
             count += fits and chosen_set in (None, shot["set"])
         return count
 
     total = len(seen["truth"])
-    cases = {"all": ("all",), "right": ("right",), "wrong": ("wrong",), "split": ("split",), "again": ("all",), "wrong_of_0": ("wrong", "0"),
+    cases = {"all": ("all",), "right": ("right",), "wrong": ("wrong",), "mixed": ("mixed",), "again": ("all",), "wrong_of_0": ("wrong", "0"),
              "right_of_0": ("right", "0"), "right_of_1": ("right", "1"), "set_1": ("all", None, "1")}
     for name, arguments in cases.items():
         if name not in seen:
