@@ -193,6 +193,85 @@ def scored_from_outside(e):
                      f"finer-eval score says {out or err}, results.json {want}")
 
 
+def closed_set(e):
+    out, _ = e.finish("closed", "scoring.closed_set=true", "subset.limit=12")
+    found = json.loads((e.test.work / "closed" / "results.json").read_text())["closed_set"]
+    e.test.check(len(found) == 8 and all(row["top1"]["mean"] <= row["top5"]["mean"] for row in found), f"closed set: {found}")
+    e.test.check("Choosing among the names" in out, f"the table does not show closed-set scores:\n{out}")
+    names = {f"{colour} {shape}" for colour in shapes_world.COLOURS for shape in shapes_world.SHAPES}
+    for line in e.read("closed")["first--shapes--direct--fine.jsonl"]:
+        e.test.check(len(set(line["ranked"])) == 5 and names.issuperset(line["ranked"]), f"ranked: {line['ranked']}")
+
+
+def probes(e):
+    """Each probe is answered, cached, and the same when asked again."""
+    more = ["subset.limit=24", "prompts=[{name: direct}]", "levels=[fine]",
+            "probes={knowledge: {}, attributes: {}, linear: [{fit_records: records.jsonl, test_records: records.jsonl, images: "
+            "runs/e2e/pictures, level: coarse, taps: [\"vision:-2\", projector, \"language:1\"], epochs: 30}]}"]
+    out, _ = e.finish("probed", *more)
+    found = json.loads((e.test.work / "probed" / "results.json").read_text())
+    e.test.check([row["concepts"] for row in found["knowledge"]] == [found["rows"][0]["classes"]] * 2, f"{found['knowledge']}")
+    e.test.check({(row["model"], row["from"]) for row in found["attributes"]}
+                 == {(m, f) for m in ("first", "other") for f in ("image", "name")}, f"attributes: {found['attributes']}")
+    taps = [(row["model"], row["tap"]) for row in found["linear"]]
+    e.test.check(taps == [(m, t) for m in ("first", "other") for t in ("vision:-2", "projector", "language:1")], f"taps {taps}")
+    e.test.check(all(row["accuracy"] > 0.8 for row in found["linear"]), f"12 shapes that were fitted: {found['linear']}")
+    for title in ("modality gap", "Attributes that the model gives", "linear probe"):
+        e.test.check(title in out and title in (e.test.work / "probed" / "report.html").read_text(), f"no table of {title}")
+    again, err = e.finish("probed", *more)
+    e.test.check(again == out and "opening" not in err, f"probes that are asked again open the models:\n{err}")
+    questions = [line["question"] for line in e.read("probed")["first--shapes--probe.knowledge--fine.jsonl"]]
+    e.test.check(all("colour, " in q and "outline" in q for q in questions), f"gold attributes are not in {questions[:2]}")
+
+
+def during_training(e):
+    """eval: in a training recipe measures without changing what is trained, and stops early."""
+    section = ("eval={every_steps: 5, loss_data: runs/e2e/names.json, loss_images: runs/e2e/pictures, records: records.jsonl, "
+               "images: runs/e2e/pictures, limit: 12, max_new_tokens: 6, prompts: [{name: q, fine: \"What is shown in this image?\"}]}")
+    test, name = e.test, "measured/run"
+    test.train(section, f"output={name}")
+    run, plain = test.work / name, test.work / "trained"
+    # model card and adapter of the same bytes, as far as they do not name the folder
+    for file in ("adapter/adapter_model.safetensors", "checkpoints/step-20/optimizer.safetensors"):
+        test.check((run / file).read_bytes() == (plain / file).read_bytes(), f"{file}: measuring changed the training")
+    lines = read_measures(run)
+    test.check([line["step"] for line in lines] == [5, 10, 15, 20] and set(lines[0]) >= {"loss", "em.fine", "f1.fine"},
+               f"eval.jsonl: {lines}")
+    losses = [line["loss"] for line in lines]
+    best = json.loads((run / "best" / "best.json").read_text())
+    test.check(losses[-1] < losses[0] and best["value"] == min(losses) and best["metric"] == "loss", f"{losses}, {best}")
+    code, out, err = test.run("finer-eval", "loss", harness.RECIPE, "--adapter", run / "best",
+                              "data.sets=[{path: runs/e2e/names.json, images: runs/e2e/pictures}]")
+    # 12 of the 24 conversations are measured, so the two losses are near, not equal
+    test.check(code == 0 and abs(json.loads(out)["loss"] - best["value"]) < 1.0, f"RUN/best: {out or err}")
+    process = test.start("finer-train", harness.RECIPE, section, "output=broken/run")
+    e.wait_for(process, lambda: len(read_measures(test.work / "broken" / "run")) >= 2)
+    process.kill()
+    process.communicate()
+    test.train(section, "output=broken/run")
+    test.check(read_measures(test.work / "broken" / "run") == lines, "a killed run measured something else")
+    same = (test.work / "broken/run/best/adapter/adapter_model.safetensors").read_bytes()
+    test.check(same == (run / "best/adapter/adapter_model.safetensors").read_bytes(), "a killed run kept another best step")
+    # a rate at which nothing improves: the first evaluation stays the best
+    early = ["optim.lr=1.0e-30", "optim.projector_lr=1.0e-30", "lora.dropout=0", section.replace("limit: 12", "limit: 12, patience: 2")]
+    err = test.train(*early, "output=early")
+    steps = [line["step"] for line in read_measures(test.work / "early")]
+    test.check(steps == [5, 10, 15] and "the run ends here" in err, f"patience 2: measured at {steps}\n{err}")
+    test.check((test.work / "early" / "FINISHED").exists(), "a run that ended early is not finished")
+    err = test.train(*early, "output=early")
+    test.check("this run is finished" in err, f"a run that ended early goes on:\n{err}")
+    for what, said in (("best_by: em.coarse", "eval.best_by: found \"em.coarse\", which is not measured"),
+                       ("levels: [shape]", "eval.levels[0]: found \"shape\"")):
+        code, _, err = test.run("finer-train", harness.RECIPE, section.replace("limit: 12", what), "output=no")
+        test.check(code == 2 and said in err, f"{what}: exit code {code}: {err}")
+
+
+def read_measures(run):
+    file = run / "eval.jsonl"
+    lines = [json.loads(line) for line in file.read_text().split("\n")[:-1]] if file.exists() else []
+    return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
+
+
 def faults(e):
     """One clear line, exit code 2, and the answers so far stay."""
     def fails(what, output, *more, recipe="eval.yaml"):
@@ -202,8 +281,7 @@ def faults(e):
     fails("generat: unknown key; did you mean \"generate\"", "none", "generat.batch=2")
     fails("prompts[1].turns[0].ask: found \"shape\"", "none", "prompts.1.turns.0.ask=shape")
     fails("place \"{colour}\"", "none", "prompts.0.fine=Which {colour}?")
-    fails("model.adapter", "none", "models.0.adapter=nowhere") if False else fails("nowhere: is not there", "none",
-                                                                                  "models.0.adapter=nowhere")
+    fails("nowhere: is not there", "none", "models.0.adapter=nowhere")
     fails("was made with other settings: max_new_tokens was \"8\", is now \"9\"", "whole", "generate.max_new_tokens=9")
     fails("was made with other settings: turns[0]", "whole", "prompts.0.fine=What is it?")
     e.test.check((e.whole / "results.json").read_bytes() == e.results, "a refused run touched results.json")
@@ -229,6 +307,9 @@ def body(test):
     same_answers(e, "one", "generate.batch=1", "workers=1")
     same_answers(e, "no-reuse", "generate.reuses_prefixes=false", "generate.batch=32")
     larger_subset(e)
+    closed_set(e)
+    probes(e)
+    during_training(e)
     faults(e)
 
 
