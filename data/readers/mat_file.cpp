@@ -1,6 +1,7 @@
 #include "data/readers/mat_file.h"
 
 #include "data/json_text.h"
+#include "data/readers/mat_guard.h"
 #include "finer/core/error.h"
 #include "finer/core/near_miss.h"
 #include "finer/core/quote.h"
@@ -50,7 +51,10 @@ void check_mat_header(const fs::path& path) {
                     expected);
   }
   const std::string_view mark = text.substr(124);
-  if (mark == std::string_view("\x00\x01IM", 4) || mark == std::string_view("\x01\x00MI", 4)) {
+  if (mark == std::string_view("\x01\x00MI", 4)) {
+    throw DataError(path.string() + ": is in big-endian byte order" + expected);
+  }
+  if (mark == std::string_view("\x00\x01IM", 4)) {
     if (fs::file_size(path, error) > kMaxMatBytes) {
       throw DataError(path.string() + ": is larger than 64 MB" + expected);
     }
@@ -183,6 +187,7 @@ const matvar_t* as_variable(const std::shared_ptr<void>& variable) {
 
 MatFile::MatFile(const fs::path& path) : file_(path.string()) {
   check_mat_header(path);
+  check_mat_structure(path);
   Mat_LogInitFunc("finer", keep_complaint);
   mat_complaint.clear();
   mat_ = Mat_Open(file_.c_str(), MAT_ACC_RDONLY);

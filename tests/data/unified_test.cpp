@@ -60,7 +60,7 @@ TEST_CASE("a faulty record is refused with its reason", "[unified]") {
   CHECK(reason(line_with("\"metadata\": {", "\"idx\": {")) == "\"idx\" is given twice");
   CHECK(reason(line_with("train/a b/1.jpg", "")) == "img_path is empty");
   CHECK(reason(line_with("[\"Honeyeater\", \"Bird \\\"x\\\"\"]", "\"Honeyeater\"")) ==
-        "byte 58: \"\\\"\" is there; expected an array");
+        "byte 59: \"\\\"\" is there; expected an array");
   CHECK(reason(kLine + "x") ==
         "byte " + std::to_string(kLine.size()) + ": \"x\" is there; expected the end");
   CHECK(reason(kLine.substr(0, 100)).find("the text ends inside a string") != std::string::npos);

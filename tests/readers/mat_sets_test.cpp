@@ -117,6 +117,22 @@ TEST_CASE("MATLAB files of another version are refused in one line", "[readers]"
   CHECK(set.fault() == "train_list.mat: is 0 bytes long" + expected);
 }
 
+TEST_CASE(
+    "a size in a MATLAB file that its bytes do not hold is refused before anything is allocated",
+    "[readers]") {
+  const auto set = cars("plain");
+  std::string bytes = bytes_of(set.root() / "devkit/cars_meta.mat");
+  // header, tag of the array, array flags, tag of the dimensions: 1 and 3
+  const size_t at = 128 + 8 + 16 + 8;
+  REQUIRE(bytes.substr(at, 8) == std::string("\1\0\0\0\3\0\0\0", 8));
+  bytes.replace(at, 8, std::string("\0\0\1\0\0\1\0\0", 8));
+  set.write("devkit/cars_meta.mat", bytes);
+  CHECK(set.fault() == "devkit/cars_meta.mat: element 1 has fewer elements than its size says");
+  bytes.replace(at, 8, std::string("\xFF\xFF\xFF\x7F\xFF\xFF\xFF\x7F", 8));
+  set.write("devkit/cars_meta.mat", bytes);
+  CHECK(set.fault() == "devkit/cars_meta.mat: element 1 has a size that cannot be");
+}
+
 TEST_CASE("a MATLAB file cut short at any byte is an error, never a crash", "[readers]") {
   for (const char* fixture : {"cars_annos_plain.mat", "cars_annos_packed.mat"}) {
     const auto set = cars();
