@@ -98,6 +98,29 @@ expect 2 'did you mean "crop"' pixels --model settings --aspect crp --out new.sa
 expect 2 "nowhere" pixels --model nowhere --out new.safetensors dot.bmp
 [ -z "$(ls | grep new)" ] || fail "left behind: $(ls | grep new)"
 
+# records.
+mkdir -p birds/images/a
+printf '1 001.Black_footed_Albatross\r\n' >birds/classes.txt
+printf '1 a/1.jpg\n2 a/2.jpg\n' >birds/images.txt
+printf '1 1\n2 1\n' >birds/image_class_labels.txt
+printf '1 1\n2 0\n' >birds/train_test_split.txt
+records() { expect "$1" "$2" records --set cub-200-2011 --root birds --split train --out birds.jsonl "${@:3}"; }
+expect 0 "" records --help
+records 2 "coarse-classes.txt: no such file"
+[ ! -e birds.jsonl ] || fail "an error left birds.jsonl behind"
+records 0 "" --coarse none
+holds birds.jsonl '{"idx": 0, "basic-level-lbl": "Bird", "coarse-level-lbl": [], "fine-level-lbl": ["Black footed Albatross"]'
+[ ! -s out.txt ] || fail "records wrote to stdout"
+holds err.txt "files missing             1"
+printf '1 1\n' >birds/image_class_labels.txt
+records 2 'image_class_labels.txt: image "2" of images.txt has no label' --coarse none
+holds birds.jsonl '"idx": 0'
+expect 2 'did you mean "nabirds"' records --set nabird --root birds --split train --out new.jsonl
+expect 2 'did you mean "test"' records --set nabirds --root birds --split tset --out new.jsonl
+expect 2 "hierarchy.txt: no such file" records --set nabirds --root birds --split train --out new.jsonl
+expect 2 "nowhere/new.jsonl" records --set cub-200-2011 --root birds --split train --coarse none --out nowhere/new.jsonl
+[ -z "$(ls | grep new)" ] || fail "left behind: $(ls | grep new)"
+
 # inspect.
 expect 0 "" inspect recipe.yaml
 holds out.txt 'good.json: record 0 (id "4")'
