@@ -27,8 +27,9 @@ struct BootstrapOptions {
 ///
 /// The same seed gives the same bounds (as far as std::log and std::lgamma agree). 10,000 resamples
 /// of 30,000 samples take tens of milliseconds: equal units (a cluster's sum and size) are drawn
-/// together, by how often. Source: Efron, Tibshirani, "An introduction to the bootstrap"
-/// (1993), 13.3.
+/// together, by how often.
+///
+/// Source: Efron, Tibshirani, "An introduction to the bootstrap" (1993), 13.3.
 Interval bootstrap_mean(const std::vector<double>& values,
                         const std::vector<int64_t>& clusters = {},
                         const BootstrapOptions& options = {});
