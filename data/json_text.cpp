@@ -143,7 +143,7 @@ char JsonCursor::peek() {
   return text_[at_];
 }
 
-void JsonCursor::open(char bracket, char /*close*/, const char* what) {
+void JsonCursor::open(char bracket, const char* what) {
   if (peek() != bracket) fail(at_, found() + "; expected " + what);
   ++at_;
 }

@@ -31,14 +31,14 @@ class JsonCursor {
   /// key is valid until the next string is read.
   template <class Member>
   void object(const Member& member) {
-    open('{', '}', "an object");
+    open('{', "an object");
     for (bool first = true; next_item('}', first); first = false) {
       member(key());
     }
   }
   template <class Element>
   void array(const Element& element) {
-    open('[', ']', "an array");
+    open('[', "an array");
     for (bool first = true; next_item(']', first); first = false) {
       element();
     }
@@ -57,7 +57,7 @@ class JsonCursor {
 
  private:
   void blanks();
-  void open(char bracket, char close, const char* what);
+  void open(char bracket, const char* what);
   bool next_item(char close, bool first);
   std::string_view key();
   std::string_view plain_or_escaped(std::string& buffer);
