@@ -1,5 +1,4 @@
 // finer-data: tokens, pixels and samples as training sees them.
-#include "data/inspect.h"
 #include "data/token_lines.h"
 #include "finer/core/atomic_file.h"
 #include "finer/core/console.h"
@@ -9,9 +8,9 @@
 #include "finer/image/preprocess.h"
 #include "finer/io/tensor_file.h"
 #include "finer/model/hf_config.h"
-#include "finer/recipe/recipe.h"
 #include "tools/cli.h"
 #include "tools/data_check.h"
+#include "tools/data_inspect.h"
 #include "tools/data_mixture.h"
 #include "tools/data_records.h"
 #include "tools/data_world.h"
@@ -155,43 +154,6 @@ Command add_pixels(CLI::App& app) {
   return [options] { pixels(*options); };
 }
 
-struct InspectOptions {
-  fs::path recipe;
-  std::vector<std::string> overrides;
-  int64_t sample = 0;
-};
-
-void inspect(const InspectOptions& options) {
-  const Recipe recipe = load_recipe(options.recipe, options.overrides);
-  const LlavaConfig model = read_model_config(recipe.model);
-  data::InputSpec spec;
-  if (model.has_vision) {
-    spec.preprocess =
-        PreprocessConfig::load(preprocessor_dir(recipe.model), model.vision.image_side_px);
-    spec.image_positions = model.image_positions();
-    spec.image_side_px = model.vision.image_side_px;
-  }
-  const auto tokenizer = Tokenizer::load(tokenizer_path(recipe.model));
-  const data::SampleSource source(recipe.data, tokenizer, spec);
-  const auto ref = data::find_sample(source, options.sample);
-  const char* no_color = std::getenv("NO_COLOR");
-  const bool has_color = ::isatty(STDOUT_FILENO) == 1 && (no_color == nullptr || *no_color == '\0');
-  std::cout << data::describe_sample(
-                   source, recipe.data, spec, tokenizer, ref,
-                   has_color ? data::MarkTargets::kTerminal : data::MarkTargets::kBrackets)
-            << std::flush;
-}
-
-Command add_inspect(CLI::App& app) {
-  auto options = std::make_shared<InspectOptions>();
-  app.add_option("recipe", options->recipe, "recipe whose data and model are used")->required();
-  app.add_option("overrides", options->overrides, "key=value, as for finer-train");
-  app.add_option("--sample", options->sample,
-                 "number of the sample, counted through the sets in order")
-      ->capture_default_str();
-  return [options] { inspect(*options); };
-}
-
 int run_command(int argc, char** argv) {
   CLI::App app{"Tokens, pixels and samples as training sees them.", "finer-data"};
   app.set_version_flag("--version", cli::version_text());
@@ -204,7 +166,7 @@ int run_command(int argc, char** argv) {
   };
   add("tokenize", "write the ids and labels of conversations", add_tokenize);
   add("pixels", "write what the vision encoder sees of pictures", add_pixels);
-  add("inspect", "show one sample of a recipe with its targets marked", add_inspect);
+  add("inspect", "show samples with their targets marked", add_inspect);
   add("records", "read a fine-grained set into unified records", add_records);
   add("check", "look for faults in a file of conversations", add_check);
   add("mixture", "write the training mixture of fine-grained sets", add_mixture);

@@ -113,9 +113,9 @@ TEST_CASE("the name's question repeats the attributes where the wordings say so"
   auto config = small_mixture(scratch, {small_set(scratch, "mini", 4)});
   config.templates = scratch
                          .write("mini.yaml", R"(
-superordinate: {questions: [What is in this picture?], answers: ["{superordinate}"]}
+superordinate: {questions: ["What is in this picture?"], answers: ["{superordinate}"]}
 coarse: {questions: ["What kind of {superordinate} is it?"], answers: ["{coarse}"]}
-attributes: {questions: [What visual attributes does it have?], answers: ["{attributes}"]}
+attributes: {questions: ["What visual attributes does it have?"], answers: ["{attributes}"]}
 fine: {questions: ["What is the exact name of this {superordinate}?"], answers: ["{fine}"]}
 fine_after_attributes:
   questions: ["It has {attributes}. What is the exact name of this {coarse}?"]
