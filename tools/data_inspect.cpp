@@ -117,7 +117,8 @@ void inspect_file(const InspectOptions& options) {
               << data::marked_text(data::turn_runs(sample), marks_of_output()) << std::endl;
     return;
   }
-  const fs::path images = options.images.empty() ? options.input.parent_path() : options.images;
+  const fs::path images =
+      options.images.empty() ? options.input.parent_path() : fs::path(options.images);
   std::vector<PageSample> page;
   for (const int64_t number : numbers) {
     PageSample shown;
