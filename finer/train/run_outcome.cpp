@@ -3,8 +3,9 @@
 #include "finer/core/atomic_file.h"
 #include "finer/core/build_info.h"
 #include "finer/core/error.h"
+#include "finer/core/rng.h"
 #include "finer/image/decode.h"
-#include "finer/model/generate.h"
+#include "finer/model/generator.h"
 #include "finer/model/save.h"
 #include "finer/train/metrics.h"
 #include "finer/train/model_card.h"
@@ -63,7 +64,7 @@ std::vector<RunFact> environment(const Recipe& recipe, const RunSetup& run) {
 // One training sample and what the model answers to its first question. A sample that cannot be
 // shown is left out.
 std::optional<ReportSample> answered_sample(const Recipe& recipe, const RunSetup& run,
-                                            const data::SampleRef& ref) {
+                                            Generator& generator, const data::SampleRef& ref) {
   try {
     const auto record = run.source->record(ref);
     if (record.turns.size() < 2 || record.turns[0].from != "human" ||
@@ -82,14 +83,16 @@ std::optional<ReportSample> answered_sample(const Recipe& recipe, const RunSetup
       return std::nullopt;
     }
     ReportSample out;
-    at::Tensor pixels;
+    GeneratePrompt asked;
     if (ready.image_begin >= 0) {
       const auto image = decode_image(run.source->image_path(ref, record));
       const auto spec = input_spec(recipe.model, config);
       const int64_t side = config.vision.image_side_px;
-      pixels =
-          at::tensor(preprocess(image, spec.preprocess, image_aspect(recipe.data.image_aspect)))
-              .view({1, 3, side, side});
+      const auto pixels =
+          preprocess(image, spec.preprocess, image_aspect(recipe.data.image_aspect));
+      asked.pixels = at::tensor(pixels).view({1, 3, side, side});
+      asked.image_key =
+          hash_bytes({reinterpret_cast<const char*>(pixels.data()), pixels.size() * sizeof(float)});
       auto thumbnail = make_thumbnail(image);
       out.picture = std::move(thumbnail.bytes);
       out.mime = thumbnail.mime;
@@ -98,9 +101,12 @@ std::optional<ReportSample> answered_sample(const Recipe& recipe, const RunSetup
     out.question = record.turns[0].value;
     out.gold = record.turns[1].value;
     const auto gold_tokens = static_cast<int64_t>(run.tokenizer->encode(out.gold).size());
-    out.answer = run.tokenizer->decode(generate_plain(
-        *run.model, ready.input_ids, ready.image_begin, pixels, run.tokenizer->eos_id(),
-        std::min(kAnswerTokens, gold_tokens + kAnswerSlack)));
+    asked.ids = std::move(ready.input_ids);
+    asked.image_begin = ready.image_begin;
+    asked.stop_ids = {run.tokenizer->eos_id()};
+    asked.max_new_tokens = std::min(kAnswerTokens, gold_tokens + kAnswerSlack);
+    generator.submit(std::move(asked));
+    out.answer = run.tokenizer->decode(generator.next().at(0).ids);
     return out;
   } catch (const DataError&) {  // the run has dealt with it by its policy
     return std::nullopt;
@@ -130,6 +136,7 @@ void write_report(const fs::path& run_dir, const Recipe& recipe, const RunSetup&
   report.environment = environment(recipe, run);
   report.recipe_yaml = recipe_to_yaml(recipe);
   if (is_complete) {
+    Generator generator(*run.model, {});
     const auto start = std::chrono::steady_clock::now();
     const auto has_time = [&] {
       return std::chrono::steady_clock::now() - start <
@@ -140,7 +147,7 @@ void write_report(const fs::path& run_dir, const Recipe& recipe, const RunSetup&
       const int64_t wanted =
           std::max<int64_t>(1, kReportSamples / static_cast<int64_t>(recipe.data.sets.size()));
       for (int64_t i = 0; i < std::min(wanted, size) && has_time(); ++i) {
-        auto sample = answered_sample(recipe, run,
+        auto sample = answered_sample(recipe, run, generator,
                                       {static_cast<int32_t>(s), i * size / std::min(wanted, size)});
         if (sample) report.samples.push_back(std::move(*sample));
       }
