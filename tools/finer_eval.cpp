@@ -4,6 +4,7 @@
 #include "finer/eval/logits.h"
 #include "tools/cli.h"
 #include "tools/eval_score.h"
+#include "tools/eval_seeds.h"
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
@@ -52,6 +53,10 @@ int main(int argc, char** argv) {
   score->add_option("--level", to_score.level, "high_coarse | coarse | fine")->required();
   score->add_option("--per-sample", to_score.per_sample,
                     "file for a line a prediction: {\"idx\", \"em\", \"f1\"}");
+  std::vector<std::filesystem::path> evaluations;
+  auto* seeds = app.add_subcommand(
+      "seeds", "what several evaluations of one recipe have in common, as a table");
+  seeds->add_option("outputs", evaluations, "output folders of finer-eval RECIPE")->required();
   try {
     app.parse(argc, argv);
     if (app.get_subcommands().empty() && !explains && eval_file->count() == 0)
@@ -63,6 +68,8 @@ int main(int argc, char** argv) {
     if (app.get_subcommands().empty()) {
       if (!explains) return finer::evaluate(finer::load_eval_recipe(recipe_file, overrides));
       std::cout << finer::explain_eval_recipe(false);
+    } else if (*seeds) {
+      finer::cli::summarise_seeds(evaluations);
     } else if (*score) {
       finer::cli::score_files(to_score);
     } else if (*loss) {

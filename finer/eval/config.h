@@ -78,6 +78,20 @@ struct EvalScoringConfig {
   bool gallery = true;  // pictures in report.html
 };
 
+/// A training run whose loss is drawn in the report.
+struct EvalRunConfig {
+  std::string name;
+  std::string run;  // its folder: metrics.jsonl is read
+};
+
+/// Words and curves of report.html beside the figures.
+struct EvalReportConfig {
+  std::string title;  // empty: the output folder's name
+  std::string lead;   // empty: how many models and sets
+  std::vector<EvalRunConfig> runs;
+  std::vector<std::string> caveats;
+};
+
 struct EvalKnowledgeConfig {
   std::string wording;  // {superordinate} {coarse} {attributes}; empty: the program's own
 };
@@ -122,6 +136,7 @@ struct EvalRecipe {
   EvalScoringConfig scoring;
   std::vector<EvalCompareConfig> compare;  // empty: every two models asked by the same prompt
   EvalProbesConfig probes;
+  EvalReportConfig report;
   std::string conversation;  // empty: as the adapter's recipe, else vicuna_v1
   std::string image_aspect;  // pad | crop; empty: as the adapter's recipe, else pad
   std::string output;

@@ -126,6 +126,18 @@ inline void describe(FieldVisitor& v, EvalScoringConfig& c) {
   v.field("gallery", c.gallery, "pictures with questions and answers in report.html");
 }
 
+inline void describe(FieldVisitor& v, EvalRunConfig& c) {
+  v.field("name", c.name, "in the chart", required(), not_empty());
+  v.field("run", c.run, "folder of a training run", required(), not_empty());
+}
+
+inline void describe(FieldVisitor& v, EvalReportConfig& c) {
+  v.field("title", c.title, "headline; empty: the output folder's name");
+  v.field("lead", c.lead, "what is shown here, in a sentence or two; empty: a count");
+  v.field("runs", c.runs, "training runs whose loss is drawn, at most 8");
+  v.field("caveats", c.caveats, "what a reader must know, a sentence each");
+}
+
 inline void describe(FieldVisitor& v, EvalKnowledgeConfig& c) {
   v.field("wording", c.wording,
           "question without a picture; {superordinate} {coarse} {attributes} are gold");

@@ -33,6 +33,7 @@ void describe_recipe(FieldVisitor& v, EvalRecipe& c) {
   v.field("compare", c.compare,
           "differences that are reported; empty: of every two models asked by the same prompt");
   v.field("probes", c.probes, "what a model knows and where it is lost");
+  v.field("report", c.report, "words and curves of report.html");
   v.field("conversation", c.conversation,
           "template of the questions; empty: as the adapter's own recipe, else vicuna_v1");
   v.field("image_aspect", c.image_aspect,
@@ -218,6 +219,11 @@ EvalRecipe load_eval_recipe(const std::filesystem::path& file,
       document.add_fault(item("prompts", fault.prompt) + fault.key, fault.what);
   }
   check_comparisons(document, recipe);
+  constexpr size_t kMaxRuns = 8;  // as many as there are colours
+  if (recipe.report.runs.size() > kMaxRuns) {
+    document.add_fault("report.runs", "found " + std::to_string(recipe.report.runs.size()) +
+                                          "; expected at most " + std::to_string(kMaxRuns));
+  }
   const auto& probes = recipe.probes;
   if (document.is_sound("sets") && recipe.sets.empty() && probes.linear.empty()) {
     document.add_fault("sets", "is empty; expected a set, or probes.linear, which brings its own");

@@ -7,6 +7,7 @@
 #include "finer/eval/eval_recipe.h"
 #include "finer/eval/eval_report.h"
 #include "finer/eval/prompts.h"
+#include "finer/eval/run_curves.h"
 #include "finer/image/decode.h"
 #include "finer/train/readable.h"
 #include "finer/train/thumbnail.h"
@@ -334,9 +335,11 @@ void write_results(const EvalRecipe& recipe, const std::vector<EvalSet>& sets,
   EvalReport report;
   report.title =
       out.filename().empty() ? out.parent_path().filename().string() : out.filename().string();
+  if (!recipe.report.title.empty()) report.title = recipe.report.title;
   report.lead = "Answers of " + readable_count(static_cast<int64_t>(recipe.models.size())) +
                 " model(s) about " + readable_count(static_cast<int64_t>(sets.size())) +
                 " set(s), scored as the Finer paper does.";
+  if (!recipe.report.lead.empty()) report.lead = recipe.report.lead;
   report.when = now_text();
   report.rows = results.rows;
   report.differences = results.differences;
@@ -344,6 +347,13 @@ void write_results(const EvalRecipe& recipe, const std::vector<EvalSet>& sets,
                          std::string(recipe.scoring.draw_by == "class" ? "classes" : "records") +
                          ", " + readable_count(recipe.scoring.resamples) + " resamples";
   report.more = results.sections;
+  if (!recipe.report.runs.empty()) {
+    report.more.push_back(
+        {.title = "How they were trained", .lines = {loss_curves(recipe.report.runs)}});
+  }
+  if (!recipe.report.caveats.empty()) {
+    report.last.push_back({.title = "What to bear in mind", .points = recipe.report.caveats});
+  }
   if (!confused.tables.empty()) report.more.push_back(std::move(confused));
   if (recipe.scoring.gallery) report.gallery = gallery(recipe, sets, results);
   report.environment = {{"finer", std::string(FINER_VERSION) + " " + FINER_COMMIT},
