@@ -1,3 +1,4 @@
+#include "finer/eval/train_eval.h"
 #include "finer/recipe/recipe.h"
 #include "finer/train/trainer.h"
 #include "tools/cli.h"
@@ -10,17 +11,23 @@ int main(int argc, char** argv) {
   CLI::App app{"finer-train: fine-tunes a LLaVA model as a recipe says."};
   std::string recipe_file, resume = "auto";
   std::vector<std::string> overrides;
-  bool is_dry = false, explains = false;
+  bool is_dry = false, explains = false, checks_ranks = false;
+  int64_t most_mb = 0;
   auto* file_option = app.add_option("recipe", recipe_file, "YAML recipe (docs/recipes.md)");
   app.add_option("overrides", overrides, "key=value, over the recipe: optim.lr=1e-4");
   app.add_flag("--dry-run", is_dry, "check everything, print the plan, train nothing");
   app.add_option("--resume", resume, "auto | never | a checkpoint directory")
       ->capture_default_str();
   app.add_flag("--explain", explains, "print every key of a recipe");
+  app.add_flag("--check-ranks", checks_ranks,
+               "under torchrun, srun or mpirun: form the group, time its links, train nothing");
+  app.add_option("--most-mb", most_mb,
+                 "of --check-ranks: largest sum; 0: 1000 MB, or what memory allows")
+      ->check(CLI::Range(int64_t{0}, int64_t{100000}));
   app.set_version_flag("--version", finer::cli::version_text());
   try {
     app.parse(argc, argv);
-    if (!explains && file_option->count() == 0) throw CLI::RequiredError("recipe");
+    if (!explains && !checks_ranks && file_option->count() == 0) throw CLI::RequiredError("recipe");
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
   }
@@ -29,11 +36,16 @@ int main(int argc, char** argv) {
       std::cout << finer::explain_recipe(false);
       return 0;
     }
-    const auto recipe = finer::load_recipe(recipe_file, overrides);
-    if (is_dry) {
-      finer::dry_run(recipe, resume);
+    if (checks_ranks) {
+      std::cout << finer::check_ranks(most_mb);
       return 0;
     }
-    return finer::train(recipe, resume);
+    const auto recipe = finer::load_recipe(recipe_file, overrides);
+    const auto evaluation = finer::make_train_eval();
+    if (is_dry) {
+      finer::dry_run(recipe, resume, evaluation.get());
+      return 0;
+    }
+    return finer::train(recipe, resume, evaluation.get());
   });
 }

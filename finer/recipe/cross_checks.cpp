@@ -25,6 +25,7 @@ class Checker {
     check_parts_that_train();
     check_idle_keys();
     check_warmup();
+    check_eval();
   }
 
  private:
@@ -198,6 +199,20 @@ class Checker {
                                       "); expected one of them, the other null");
     }
     o.warmup_ratio = 0;
+  }
+
+  void check_eval() {
+    if (!r_.has_eval || !sound({"eval"})) return;
+    const TrainEvalConfig& e = r_.eval;
+    if (e.loss_data.empty() && e.records.empty())
+      fault("eval", "measures nothing; expected loss_data, records, or both");
+    if (!e.records.empty() && knows_model_ && is_text_only_)
+      fault("eval.records", "found records with pictures and a model that reads text only");
+    for (const char* key : {"eval.images", "eval.attributes", "eval.prompts"}) {
+      if (e.records.empty() && document_.is_own(key)) idle(key, "eval.records is not given");
+    }
+    if (e.loss_data.empty() && document_.is_own("eval.loss_images"))
+      idle("eval.loss_images", "eval.loss_data is not given");
   }
 
   ConfigDocument& document_;

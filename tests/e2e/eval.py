@@ -207,7 +207,7 @@ def probes(e):
     """Each probe is answered, cached, and the same when asked again."""
     more = ["subset.limit=24", "prompts=[{name: direct}]", "levels=[fine]",
             "probes={knowledge: {}, attributes: {}, linear: [{fit_records: records.jsonl, test_records: records.jsonl, images: "
-            "runs/e2e/pictures, level: coarse, taps: [\"vision:-2\", projector, \"language:1\"], epochs: 30}]}"]
+            "runs/e2e/pictures, level: coarse, taps: [\"vision:-2\", projector, \"language:1\"], epochs: 300, lr: 1.0e-2}]}"]
     out, _ = e.finish("probed", *more)
     found = json.loads((e.test.work / "probed" / "results.json").read_text())
     e.test.check([row["concepts"] for row in found["knowledge"]] == [found["rows"][0]["classes"]] * 2, f"{found['knowledge']}")

@@ -48,17 +48,24 @@ def read_rows(data, model, images):
 
 
 def exact_match(work, data, model_dir, run):
-    """EM of the tuned model's free answers on the training pictures, by finer-eval."""
-    records, out = work / "stamps-records.jsonl", work / "eval"
-    lines = [{"idx": idx, "basic-level-lbl": sample["image"].split("/")[0], "coarse-level-lbl": [],
-              "fine-level-lbl": [sample["conversations"][1]["value"]], "img_path": sample["image"], "metadata": {}}
-             for idx, sample in enumerate(json.loads(data.read_text(encoding="utf-8")))]
-    records.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    shutil.rmtree(out, ignore_errors=True)
-    finer_program.run("finer-eval", HERE / "eval.yaml", f"models.0.llava={model_dir}", f"models.0.adapter={run}",
-                      f"sets.0.records={records}", f"output={out}", quiet=False)
-    row, = json.loads((out / "results.json").read_text())["rows"]
-    return row["em"]["mean"], row["count"]
+    """EM of the tuned model's free answers on the training pictures, by finer-eval: each picture is asked the question that
+    it was learned with, so a run a question."""
+    by_question = {}
+    for idx, sample in enumerate(json.loads(data.read_text(encoding="utf-8"))):
+        question = sample["conversations"][0]["value"].removeprefix("<image>\n")
+        by_question.setdefault(question, []).append(
+            {"idx": idx, "basic-level-lbl": sample["image"].split("/")[0], "coarse-level-lbl": [],
+             "fine-level-lbl": [sample["conversations"][1]["value"]], "img_path": sample["image"], "metadata": {}})
+    right = asked = 0
+    for number, (question, lines) in enumerate(by_question.items()):
+        records, out = work / f"stamps-records-{number}.jsonl", work / f"eval-{number}"
+        records.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        shutil.rmtree(out, ignore_errors=True)
+        finer_program.run("finer-eval", HERE / "eval.yaml", f"models.0.llava={model_dir}", f"models.0.adapter={run}",
+                          f"sets.0.records={records}", f"prompts.0.fine={question}", f"output={out}", quiet=False)
+        row, = json.loads((out / "results.json").read_text())["rows"]
+        right, asked = right + row["em"]["mean"] * row["count"], asked + row["count"]
+    return right / asked, asked
 
 
 def mean_loss(model, rows):
