@@ -196,7 +196,8 @@ TEST_CASE("one fault, one line", "[recipe]") {
       {"lora.targets=q_proj", "lora.targets: found \"q_proj\"; expected a list"},
       {"data.sets=[]", "data.sets: found an empty list; expected at least one item"},
       {"data.conversation=vicuna_v2",
-       "data.conversation: found \"vicuna_v2\"; expected one of vicuna_v1, vicuna_v1_bare, plain; did you mean "
+       "data.conversation: found \"vicuna_v2\"; expected one of vicuna_v1, vicuna_v1_bare, plain; "
+       "did you mean "
        "\"vicuna_v1\"?"},
       {"data.image_aspect=square",
        "data.image_aspect: found \"square\"; expected one of pad, crop"},
@@ -419,8 +420,8 @@ TEST_CASE("a resolved recipe loads to the same recipe", "[recipe]") {
 }
 
 TEST_CASE("every recipe in the tree loads", "[recipe]") {
-  // From the root, since paths such as base: are relative to the file alone. Bases lack data and
-  // output.
+  // From the root, since paths such as base: are relative to the file alone. Bases lack data,
+  // output, and maybe the model.
   int count = 0;
   for (const auto& entry :
        fs::recursive_directory_iterator(fs::path(FINER_SOURCE_DIR) / "recipes")) {
@@ -430,7 +431,8 @@ TEST_CASE("every recipe in the tree loads", "[recipe]") {
     const bool is_base = folder == "base";
     INFO(entry.path());
     const auto r = finer::load_recipe(
-        entry.path(), is_base ? Texts{"output=o", "data.sets=[{path: a.json}]"} : Texts{});
+        entry.path(),
+        is_base ? Texts{"output=o", "data.sets=[{path: a.json}]", "model.llava=m"} : Texts{});
     CHECK(finer::recipe_to_yaml(r).size() > 100);
     ++count;
   }
