@@ -1,11 +1,12 @@
 #include "finer/dist/process_group.h"
 
 #include "finer/core/error.h"
+#include "finer/core/peer_error.h"
 #include "finer/dist/address.h"
 #include "finer/dist/nccl/entry.h"
 
 #include <ATen/ops/empty.h>
-#include <ATen/ops/from_blob.h>
+#include <c10/util/Logging.h>
 #include <dlfcn.h>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
@@ -27,6 +28,8 @@ using std::chrono::milliseconds;
 // Work may take as long as the slowest file work elsewhere (watch.h): the watch ends the job
 // before.
 constexpr double kWorkTimeouts = 11;
+
+constexpr const char* kFormed = "formed";
 
 milliseconds in_ms(double seconds) { return milliseconds(static_cast<int64_t>(seconds * 1000)); }
 
@@ -107,6 +110,13 @@ class PendingWork : public Pending {
   std::shared_ptr<std::atomic<int64_t>> nanoseconds_ = std::make_shared<std::atomic<int64_t>>(0);
 };
 
+// c10d tells of a lost link with stacks of many lines, on every rank; the watch tells it in one.
+// TORCH_CPP_LOG_LEVEL brings c10d's back.
+void quieten() {
+  constexpr int kFatal = 3;
+  if (std::getenv("TORCH_CPP_LOG_LEVEL") == nullptr) FLAGS_caffe2_log_level = kFatal;
+}
+
 // libfiner_nccl.so lies beside the program or in ../lib, as libfiner_cuda.so does.
 NcclEntry* nccl_entry() {
   namespace fs = std::filesystem;
@@ -133,6 +143,7 @@ NcclEntry* nccl_entry() {
 class Group : public ProcessGroup {
  public:
   Group(const Launch& launch, double timeout_s) : launch_(launch), timeout_s_(timeout_s) {
+    quieten();
     const std::string where = launch_.address + ":" + std::to_string(launch_.port);
     const bool holds = launch_.rank == 0 && !launch_.store_is_there;
     const auto own = own_address(launch_.address, launch_.port);
@@ -146,7 +157,12 @@ class Group : public ProcessGroup {
                       where + " within " + std::to_string(static_cast<int>(timeout_s)) +
                       " s: rank 0 was not started there, or a firewall is between");
     }
-    gather_hosts();
+    try {
+      gather_hosts();
+    } catch (const LinkError&) {
+      throw PeerError("rank " + std::to_string(launch_.rank) + ": the job's store at " + where +
+                      " is gone, and rank 0 with it, before all ranks had come");
+    }
     auto options = c10d::ProcessGroupGloo::Options::create(in_ms(kWorkTimeouts * timeout_s));
     const char* interface = std::getenv("GLOO_SOCKET_IFNAME");
     linked([&] {
@@ -232,28 +248,36 @@ class Group : public ProcessGroup {
 
   // Rank 0 waits for the others; they wait for its word, so that one line tells who is missing.
   void gather_hosts() {
-    linked([&] { store_->set(key(launch_.rank), host_name()); });
+    store_->set(key(launch_.rank), host_name());
     const bool is_first = launch_.rank == 0;
-    const double patience_s = is_first ? timeout_s_ * 0.9 : timeout_s_;
+    const double patience_s = is_first ? timeout_s_ * 0.8 : timeout_s_;
     const auto start = Clock::now();
     std::vector<std::string> keys;
     for (int r = 0; r < size(); ++r) keys.push_back(key(r));
     for (std::string missing; !everyone_is_here(is_first, missing); missing.clear()) {
       if (std::chrono::duration<double>(Clock::now() - start).count() > patience_s) {
-        throw ConfigError(is_first ? missing + " did not come to " + launch_.address + ":" +
-                                         std::to_string(launch_.port) + " within " +
-                                         std::to_string(static_cast<int>(patience_s)) + " s"
-                                   : "rank " + std::to_string(launch_.rank) +
-                                         " waited for rank 0 to form the group");
+        if (!is_first) {
+          throw PeerError("rank " + std::to_string(launch_.rank) +
+                          " waited for rank 0 to say that all are here");
+        }
+        missing += " did not come to " + launch_.address + ":" + std::to_string(launch_.port) +
+                   " within " + std::to_string(static_cast<int>(patience_s)) + " s";
+        store_->set("formed", missing);
+        std::this_thread::sleep_for(milliseconds(500));  // so that the others read it
+        throw ConfigError(missing);
       }
       std::this_thread::sleep_for(milliseconds(20));
     }
     hosts_ = store_->get_all(keys);
-    if (is_first) store_->set("formed", "1");
+    if (is_first) store_->set("formed", kFormed);
   }
 
   bool everyone_is_here(bool is_first, std::string& missing) {
-    if (!is_first) return store_->get("formed").has_value();
+    if (!is_first) {
+      const auto word = store_->get("formed");
+      if (word && *word != kFormed) throw ReportedError(2, *word);
+      return word.has_value();
+    }
     constexpr int kNamed = 8;
     int count = 0;
     for (int r = 1; r < size(); ++r) {

@@ -1,0 +1,198 @@
+#!/usr/bin/env python3
+"""recipes/tiny/e2e.yaml on several ranks over Gloo: the same losses, the same bytes, one line when something goes wrong.
+
+    ranks.py BIN
+
+What needs a launcher that is not installed is left out, and said so. ranks_slow.py has what takes minutes."""
+import os
+import signal
+import time
+
+import harness
+import rank_jobs
+from rank_jobs import SETTINGS, has
+
+TEN = [*SETTINGS[:3], "optim.steps=10", "dist.timeout_s=6"]
+LONG = [*SETTINGS[:3], "optim.steps=100000", "dist.timeout_s=6", "checkpoint.every_steps=20"]
+
+
+def counts(jobs):
+    """1, 2, 3 and 4 ranks over 30 steps."""
+    jobs.done(jobs.start(1, "one"), "1 rank")
+    jobs.done(jobs.torchrun(2, "two") if has(str(rank_jobs.TORCHRUN)) else jobs.start(2, "two"), "2 ranks")
+    jobs.done(jobs.start(3, "three"), "3 ranks")
+    jobs.done(jobs.torchrun(4, "four") if has(str(rank_jobs.TORCHRUN)) else jobs.start(4, "four"), "4 ranks")
+    for name in ("two", "three", "four"):
+        gap = jobs.same_losses(name, "one", f"{name} ranks")
+        print(f"{name} ranks: losses of 30 steps within {gap:.1e} of one rank's", flush=True)
+    logs = sorted(p.name for p in (jobs.run_dir("four") / "logs").iterdir())
+    jobs.test.check(logs == [f"rank-{r}.log" for r in range(4)], f"RUN/logs holds {logs}")
+    samples = [[s[5], s[6], s[7]] for s in jobs.steps("one")]
+    jobs.test.check([[s[5], s[6], s[7]] for s in jobs.steps("three")] == samples, "3 ranks count other samples or tokens")
+
+
+def same_bytes(jobs):
+    """With dropout: the same number of ranks repeats itself to the bit."""
+    settings = [s for s in SETTINGS if not s.startswith("lora.dropout")]
+    for name in ("first", "second"):
+        jobs.done(jobs.start(2, name, settings=settings), name)
+    jobs.test.check(jobs.result("first") == jobs.result("second"), "2 ranks twice: RUN/adapter differs")
+    jobs.test.check(jobs.steps("first") == jobs.steps("second"), "2 ranks twice: metrics differ")
+
+
+def other_count(jobs):
+    """A checkpoint of 2 ranks goes on on 3, and one of 3 on 1."""
+    jobs.done(jobs.start(2, "across", settings=[*SETTINGS[:3], "dist.timeout_s=6", "optim.steps=30"], per_rank=None), "2 ranks")
+    run = jobs.run_dir("across")
+    for name in ("step-30",):
+        rank_jobs.shutil.rmtree(run / "checkpoints" / name)
+    (run / "FINISHED").unlink()
+    jobs.done(jobs.start(3, "across"), "2 -> 3 ranks")
+    gap = jobs.same_losses("across", "one", "2 -> 3 ranks across a checkpoint")
+    print(f"2 -> 3 ranks at step 25: losses within {gap:.1e}", flush=True)
+    rank_jobs.shutil.rmtree(run / "checkpoints" / "step-30")
+    (run / "FINISHED").unlink()
+    jobs.done(jobs.start(1, "across"), "3 -> 1 rank")
+    jobs.same_losses("across", "one", "3 -> 1 rank across a checkpoint")
+
+
+def few_samples(jobs):
+    """Ranks without a picture, and without a sample."""
+    settings = ["lora.dropout=0", "batch.samples=2", "threads=1", "optim.steps=12", "dist.timeout_s=6"]
+    jobs.done(jobs.start(1, "few-1", settings=settings), "2 samples a step, 1 rank")
+    jobs.done(jobs.start(3, "few-3", settings=settings), "2 samples a step, 3 ranks")
+    jobs.same_losses("few-3", "few-1", "2 samples a step on 3 ranks")
+    staggered = [*settings, "load.stagger=true", "train.recompute=full", "dist.bucket_mb=1", "loss.norm=micro_batch"]
+    jobs.done(jobs.start(1, "mean-1", settings=[*staggered, "batch.device_tokens=1"]), "a sample a pass, 1 rank")
+    jobs.done(jobs.start(3, "mean-3", settings=[*staggered, "batch.device_tokens=1"]), "a sample a pass, 3 ranks")
+    jobs.same_losses("mean-3", "mean-1", "means of passes on 3 ranks, staggered loading, recompute")
+
+
+def disagree(jobs):
+    """Another recipe, another data file, another finer: refused before step 0, and told."""
+    started = time.monotonic()
+    job = jobs.start(2, "differ", per_rank=lambda rank: {"more": ["optim.lr=4e-3"] if rank else []}, settings=TEN)
+    jobs.ends_together(jobs.finish(job), "another recipe", 2,
+                       ["rank 1 (", "differs from rank 0", 'recipe: it has "optim: lr: 0.004", rank 0 "optim: lr: 0.005"'],
+                       started, 6)
+    other = jobs.test.work / "other"
+    rank_jobs.shapes_world.make(other / "runs" / "e2e")
+    names = other / "runs" / "e2e" / "names.json"
+    names.write_text(names.read_text().replace("A red disc.", "A red dish."))
+    started = time.monotonic()
+    job = jobs.start(2, "differ", per_rank=lambda rank: {"cwd": other} if rank else {}, settings=TEN)
+    jobs.ends_together(jobs.finish(job), "another data file", 2,
+                       ["rank 1 (", "differs from rank 0", "data: it has", "names.json of hash"], started, 6)
+    program, copy = jobs.test.bin / "finer-train", jobs.test.work / "finer-train"
+    _, version, _ = jobs.test.run("finer-train", "--version")
+    commit = version.split("commit ")[1].split(",")[0].encode()
+    copy.write_bytes(program.read_bytes().replace(commit, b"f" * len(commit)))
+    copy.chmod(0o755)
+    started = time.monotonic()
+    job = jobs.start(2, "differ", per_rank=lambda rank: {"program": copy} if rank else {}, settings=TEN)
+    jobs.ends_together(jobs.finish(job), "another version", 2,
+                       ["rank 1 (", "finer version: it has", f"({'f' * len(commit)})", f"({commit.decode()})"], started, 6)
+    jobs.test.check(not (jobs.run_dir("differ") / "metrics.jsonl").exists(), "a step was taken by ranks that differ")
+
+
+def broken_sample(jobs):
+    """A record without an answer on one rank's share: a checkpoint of the steps before it, one line."""
+    other = jobs.test.work / "broken"
+    rank_jobs.shapes_world.make(other / "runs" / "e2e")
+    talk = other / "runs" / "e2e" / "talk.jsonl"
+    talk.write_text(talk.read_text().replace("Orange, green, purple.", ""))
+    started = time.monotonic()
+    job = jobs.start(2, "broken", per_rank=lambda rank: {"cwd": other}, settings=[*SETTINGS[:1], "batch.samples=4", "threads=1",
+                     "optim.steps=30", "dist.timeout_s=6"])
+    jobs.ends_together(jobs.finish(job), "a broken record", 2, ["rank ", "talk.jsonl", "is empty"], started, 8)
+    run = other / "broken" / "run"
+    steps = len((run / "metrics.jsonl").read_text().splitlines())
+    jobs.test.check(steps > 0 and (run / "checkpoints" / f"step-{steps}" / "COMPLETE").exists(),
+                    f"{steps} steps before the broken record, without their checkpoint")
+
+
+def lost_rank(jobs):
+    """A rank that is killed, and one that is stopped and so silent, end the job in time."""
+    job = jobs.start(3, "lost", settings=LONG)
+    jobs.wait_for_step(job, "lost", 3)
+    started = time.monotonic()
+    os.kill(job[1].pid, signal.SIGKILL)
+    jobs.ends_together(jobs.finish(job), "kill -9 of rank 1 of 3", 1, ["rank 1 (", "has given no sign", "waited for it in: step"],
+                       started, 6)
+    job = jobs.start(3, "silent", settings=LONG)
+    jobs.wait_for_step(job, "silent", 3)
+    started = time.monotonic()
+    os.kill(job[2].pid, signal.SIGSTOP)
+    result = jobs.finish(job[:2])
+    jobs.ends_together(result, "rank 2 of 3 stopped", 1, ["rank 2 (", "has given no sign", "waited for it in: step"], started, 7)
+    os.kill(job[2].pid, signal.SIGKILL)
+    jobs.finish(job[2:])
+    job = jobs.start(2, "holder", settings=LONG)
+    jobs.wait_for_step(job, "holder", 3)
+    started = time.monotonic()
+    os.kill(job[0].pid, signal.SIGKILL)  # it holds the store
+    jobs.ends_together(jobs.finish(job), "kill -9 of rank 0", 1, ["rank 0", "job's store"], started, 7)
+
+
+def missing_rank(jobs):
+    started = time.monotonic()
+    job = jobs.start(3, "missing", missing=(2,), settings=TEN)
+    jobs.ends_together(jobs.finish(job), "rank 2 of 3 never starts", 2, ["rank 2 did not come to"], started, 9)
+
+
+def stopped(jobs):
+    """SIGTERM to one rank: all stop at the same step, and save; the run goes on to the bytes of an unbroken one."""
+    job = jobs.start(2, "stopped")
+    jobs.wait_for_step(job, "stopped", 4)
+    job[1].send_signal(signal.SIGTERM)
+    result = jobs.finish(job)
+    codes = [code for code, _ in result]
+    jobs.test.check(codes == [143, 143], f"SIGTERM to one of 2 ranks: exit codes {codes}, expected 143\n{result}")
+    reached = len(jobs.lines("stopped"))
+    jobs.test.check((jobs.run_dir("stopped") / "checkpoints" / f"step-{reached}" / "COMPLETE").exists() and reached < 30,
+                    f"SIGTERM: no checkpoint at the last step, {reached}")
+    jobs.done(jobs.start(2, "stopped"), "after SIGTERM")
+    jobs.test.check(jobs.steps("stopped") == jobs.steps("two"), "after SIGTERM: steps differ from an unbroken run's")
+    jobs.test.check(jobs.result("stopped") == jobs.result("two"), "after SIGTERM: RUN/adapter differs from an unbroken run's")
+
+
+def check_ranks(jobs):
+    port = rank_jobs.free_port()
+    job = [jobs.popen([str(jobs.test.bin / "finer-train"), "--check-ranks", "--most-mb", "4"],
+                      {"RANK": str(r), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}) for r in (0, 1)]
+    outs = [process.communicate(timeout=60) for process in job]
+    jobs.test.check([p.returncode for p in job] == [0, 0], f"--check-ranks: {outs}")
+    jobs.test.check("2 ranks on the CPU over gloo" in outs[0][0] and "slowest link" in outs[0][0] and outs[1][0] == "",
+                    f"--check-ranks: {outs}")
+    code, _, err = jobs.test.run("finer-train", "--check-ranks")
+    jobs.test.check(code == 2 and "one rank only" in err, f"--check-ranks alone: {code} {err}")
+
+
+def open_mpi(jobs):
+    if not has("mpirun"):
+        print("skipped: mpirun is not installed (Debian: openmpi-bin)", flush=True)
+        return
+    job = [jobs.popen(["mpirun", "--allow-run-as-root", "--oversubscribe", "-n", "2", *jobs.command("mpi")])]
+    jobs.done(job, "mpirun -n 2")
+    jobs.same_losses("mpi", "two", "mpirun -n 2", 0)
+
+
+def body(test):
+    jobs = rank_jobs.Jobs(test)
+    parts = (counts, same_bytes, other_count, few_samples, disagree, broken_sample, lost_rank, missing_rank, stopped, check_ranks,
+             open_mpi)
+    only = os.environ.get("FINER_ONLY", "").split()
+    for part in parts:
+        if only and part.__name__ not in only:
+            continue
+        started = time.monotonic()
+        part(jobs)
+        print(f"{part.__name__}: {time.monotonic() - started:.1f} s", flush=True)
+    if (not only or "killed" in only) and has(str(rank_jobs.TORCHRUN)):
+        rank_jobs.killed(jobs, 2)
+    elif not only:
+        print("skipped: kill under torchrun, which is not in .deps/libtorch", flush=True)
+
+
+if __name__ == "__main__":
+    harness.main(body, __doc__)
