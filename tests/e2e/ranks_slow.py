@@ -26,7 +26,7 @@ def slurm(jobs):
     jobs.same_losses("slurm", "two", "srun -n 2", 0)
     jobs.test.check("started by srun" in (jobs.run_dir("slurm") / "logs" / "rank-0.log").read_text(), "srun was not recognised")
     # `scancel --signal=TERM` is what --signal=TERM@120 sends before a job's time is over
-    script = jobs.test.work / "notice"
+    script = jobs.test.work / "notice.sh"
     script.write_text("#!/bin/sh\n" + f"srun -n 2 --overcommit {' '.join(jobs.command('notice', settings=LONG))} & p=$!\n"
                       f"for i in $(seq 300); do [ -s {jobs.run_dir('notice')}/metrics.jsonl ] && break; sleep 0.1; done\n"
                       "scancel --signal=TERM $(squeue -h -o %i)\nwait $p\n")
