@@ -28,6 +28,8 @@ struct EvalSetConfig {
 struct EvalTurnConfig {
   std::string ask;      // superordinate | coarse | attributes | fine
   std::string wording;  // may hold {superordinate} {coarse} {attributes}
+  std::string
+      keep_after;  // later questions repeat what follows this text in the answer; empty: all
 };
 
 /// A worked case that is shown before the question (few-shot).

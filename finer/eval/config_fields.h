@@ -54,6 +54,9 @@ inline void describe(FieldVisitor& v, EvalTurnConfig& c) {
           "the question; {superordinate} {coarse} {attributes} stand for the model's own earlier "
           "answers, or for gold labels where nothing earlier asked for them",
           required(), not_empty());
+  v.field("keep_after", c.keep_after,
+          "later questions repeat what follows this text in the answer, \" with \" for example; "
+          "empty, or not in the answer: all of it");
 }
 
 inline void describe(FieldVisitor& v, EvalExampleConfig& c) {

@@ -55,7 +55,8 @@ class Holder {
     by_ticket_.erase(at);
     c.answers.push_back(session_.text(answer.ids));
     c.is_cut.push_back(!answer.is_stopped);
-    c.given[c.plan->rounds[c.answers.size() - 1].ask] = answer_in_words(c.answers.back());
+    const Round& round = c.plan->rounds[c.answers.size() - 1];
+    c.given[round.ask] = kept_words(c.answers.back(), round.keep_after);
     if (c.answers.size() < c.plan->rounds.size()) {
       ask(std::move(c));
       return;

@@ -27,7 +27,9 @@ std::map<std::string, std::string> inquiry_settings(const EvalRecipe& recipe, co
   bool names_attributes = false;
   for (size_t i = 0; i < plan.rounds.size(); ++i) {
     const auto& round = plan.rounds[i];
-    out["turns[" + std::to_string(i) + "]"] = ask_name(round.ask) + ": " + round.wording;
+    out["turns[" + std::to_string(i) + "]"] =
+        ask_name(round.ask) + ": " + round.wording +
+        (round.keep_after.empty() ? "" : " / behind " + round.keep_after);
     names_attributes |= round.wording.find("{attributes}") != std::string::npos;
   }
   out["coarser"] = plan.needs_coarser ? "predicted" : "gold";

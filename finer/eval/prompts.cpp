@@ -166,7 +166,7 @@ std::vector<PromptPlan> plan_prompt(const EvalPromptConfig& prompt,
   }
   PromptPlan plan;
   for (const auto& turn : prompt.turns) {
-    plan.rounds.push_back({ask_from_name(turn.ask), turn.wording});
+    plan.rounds.push_back({ask_from_name(turn.ask), turn.wording, turn.keep_after});
     for (const Level level : kLevels) {
       if (ask_of(level) == plan.rounds.back().ask && is_wanted(level))
         plan.scored.push_back(ask_of(level));
@@ -231,6 +231,11 @@ std::string wording_fault(std::string_view wording) {
     }
   }
   return "";
+}
+
+std::string kept_words(std::string_view answer, std::string_view keep_after) {
+  const size_t at = keep_after.empty() ? answer.npos : answer.find(keep_after);
+  return answer_in_words(at == answer.npos ? answer : answer.substr(at + keep_after.size()));
 }
 
 std::string answer_as_turn(std::string_view answer) {

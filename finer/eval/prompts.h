@@ -25,6 +25,7 @@ std::string scored_name(Ask ask);
 struct Round {
   Ask ask = Ask::kFine;
   std::string wording;
+  std::string keep_after;  // what follows it in the answer stands in later questions; empty: all
 };
 
 /// A conversation that is held with the model about one record, and the levels scored from it.
@@ -60,6 +61,9 @@ std::string wording_fault(std::string_view wording);
 /// An answer as it stands in a later question or turn: stripped, without picture marks and </s>,
 /// what follows "Answer:" where that is said, first line, no final full stop. Empty: "unknown".
 std::string answer_in_words(std::string_view answer);
+
+/// The same of what follows the first `keep_after`, where the answer has that.
+std::string kept_words(std::string_view answer, std::string_view keep_after);
 
 /// An answer as a turn of the conversation: as it was said, without picture marks; empty:
 /// "unknown".

@@ -48,6 +48,14 @@ const std::string kLeast =
 
 }  // namespace
 
+TEST_CASE("what is kept of an answer follows a text, or is all of it", "[eval]") {
+  CHECK(kept_words("The owl with red body, blue wing.", " with ") == "red body, blue wing");
+  CHECK(kept_words("red body", " with ") == "red body");
+  CHECK(kept_words("red with blue with green", " with ") == "blue with green");
+  CHECK(kept_words("The owl with ", " with ") == "unknown");
+  CHECK(kept_words("The owl with red body", "") == "The owl with red body");
+}
+
 TEST_CASE("a question names the label one level up", "[eval]") {
   const auto plans = finer::plan_prompt({.name = "direct"}, {"fine", "high_coarse", "coarse"});
   REQUIRE(plans.size() == 3);
