@@ -49,11 +49,11 @@ const std::string kLeast =
 }  // namespace
 
 TEST_CASE("what is kept of an answer follows a text, or is all of it", "[eval]") {
-  CHECK(kept_words("The owl with red body, blue wing.", " with ") == "red body, blue wing");
-  CHECK(kept_words("red body", " with ") == "red body");
-  CHECK(kept_words("red with blue with green", " with ") == "blue with green");
-  CHECK(kept_words("The owl with ", " with ") == "unknown");
-  CHECK(kept_words("The owl with red body", "") == "The owl with red body");
+  CHECK(finer::kept_words("The owl with red body, blue wing.", " with ") == "red body, blue wing");
+  CHECK(finer::kept_words("red body", " with ") == "red body");
+  CHECK(finer::kept_words("red with blue with green", " with ") == "blue with green");
+  CHECK(finer::kept_words("The owl with ", " with ") == "unknown");
+  CHECK(finer::kept_words("The owl with red body", "") == "The owl with red body");
 }
 
 TEST_CASE("a question names the label one level up", "[eval]") {
