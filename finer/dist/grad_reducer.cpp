@@ -121,6 +121,7 @@ void GradReducer::launch(Bucket& bucket) {
   }
   bucket.flat.narrow(0, bucket.values, static_cast<int64_t>(counts.size()))
       .copy_(at::tensor(counts, at::kFloat));
+  if (&bucket == &buckets_[0]) first_call_ = Clock::now();
   bucket.pending = group_.all_reduce(bucket.flat);
   traffic_.bytes += bucket.flat.numel() * 4;
   traffic_.calls += 1;
@@ -139,7 +140,6 @@ void GradReducer::finish() {
   std::vector<at::Tensor> counts;
   for (auto& bucket : buckets_) {
     bucket.pending->wait();
-    traffic_.total_s += bucket.pending->seconds();
     counts.push_back(
         bucket.flat.narrow(0, bucket.values, static_cast<int64_t>(bucket.leaves.size())));
     bucket.pending.reset();
@@ -153,7 +153,10 @@ void GradReducer::finish() {
         leaves_[i].mutable_grad() = *at_count++ > 0 ? slots_[i] : at::Tensor();
     }
   }
-  traffic_.wait_s += std::chrono::duration<double>(Clock::now() - start).count();
+  const auto end = Clock::now();
+  traffic_.wait_s += std::chrono::duration<double>(end - start).count();
+  if (!buckets_.empty())
+    traffic_.total_s += std::chrono::duration<double>(end - first_call_).count();
   is_filled_.assign(is_filled_.size(), false);
   next_ = 0;
 }

@@ -4,6 +4,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -14,7 +15,7 @@ namespace finer::dist {
 struct Traffic {
   int64_t bytes = 0;   // of tensors that this rank gave to sums
   int64_t calls = 0;   // one a bucket
-  double total_s = 0;  // the sums' own time (CPU only)
+  double total_s = 0;  // from the first sum's call to the end of the last
   double wait_s = 0;   // of it, what was not hidden behind the backward pass
 };
 
@@ -60,6 +61,7 @@ class GradReducer {
   std::vector<Bucket> buckets_;
   size_t next_ = 0;  // bucket that leaves next
   bool is_armed_ = false;
+  std::chrono::steady_clock::time_point first_call_;  // of this step
   Traffic traffic_;
   std::unique_ptr<Hooks> hooks_;
 };

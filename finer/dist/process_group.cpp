@@ -12,7 +12,6 @@
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 
-#include <atomic>
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
@@ -93,21 +92,13 @@ class TcpStore : public Store {
 
 class PendingWork : public Pending {
  public:
-  PendingWork(c10::intrusive_ptr<c10d::Work> work, bool is_timed) : work_(std::move(work)) {
-    if (!is_timed) return;
-    const auto start = Clock::now();
-    work_->getFuture()->addCallback([start, nanoseconds = nanoseconds_](c10::ivalue::Future&) {
-      *nanoseconds = (Clock::now() - start).count();
-    });
-  }
+  explicit PendingWork(c10::intrusive_ptr<c10d::Work> work) : work_(std::move(work)) {}
   void wait() override {
     linked([&] { work_->wait(); });
   }
-  double seconds() const override { return static_cast<double>(nanoseconds_->load()) * 1e-9; }
 
  private:
   c10::intrusive_ptr<c10d::Work> work_;
-  std::shared_ptr<std::atomic<int64_t>> nanoseconds_ = std::make_shared<std::atomic<int64_t>>(0);
 };
 
 // c10d tells of a lost link with stacks of many lines, on every rank; the watch tells it in one.
@@ -179,8 +170,8 @@ class Group : public ProcessGroup {
   ~Group() override {
     if (data_ == gloo_) return;
     try {
-      data_->shutdown();
-    } catch (const std::exception&) {  // its peers are gone: nothing is left to end
+      data_->abort();                  // waits for nobody: what was to be summed has been
+    } catch (const std::exception&) {  // nothing is left to end
     }
   }
 
@@ -227,7 +218,7 @@ class Group : public ProcessGroup {
   std::unique_ptr<Pending> all_reduce(const at::Tensor& tensor) override {
     return linked([&] {
       std::vector<at::Tensor> tensors{tensor};
-      return std::make_unique<PendingWork>(data_->allreduce(tensors), data_ == gloo_);
+      return std::make_unique<PendingWork>(data_->allreduce(tensors));
     });
   }
   void send(const at::Tensor& tensor, int to) override {

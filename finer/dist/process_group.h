@@ -41,8 +41,6 @@ class Pending {
   /// Until the sum is in the tensor (on CUDA: until what is queued behind it will see it there).
   /// Throws: LinkError.
   virtual void wait() = 0;
-  /// How long it took, once waited for; 0 on CUDA, whose queue is not timed.
-  virtual double seconds() const = 0;
 };
 
 /// The ranks of a job. The only file that sees c10d: TCPStore and Gloo for control and for tensors

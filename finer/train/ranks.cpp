@@ -6,6 +6,7 @@
 #include "finer/nn/device.h"
 
 #include <c10/core/impl/DeviceGuardImplInterface.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -111,6 +112,20 @@ Ranks::Ranks(const dist::Launch& launch, const Recipe& recipe)
 
 Ranks::~Ranks() = default;
 
+namespace {
+
+// Links to ranks that are gone may hold up the end of c10d's threads: the process ends all the
+// same.
+void end_in_time(const dist::Watch::Verdict& verdict) {
+  std::thread([verdict] {
+    std::this_thread::sleep_for(std::chrono::seconds(5));
+    if (verdict.is_ours) log::info(verdict.line);
+    _exit(verdict.exit_code);
+  }).detach();
+}
+
+}  // namespace
+
 int Ranks::run(const std::function<int()>& body) {
   const std::string name = "rank " + std::to_string(group_->rank()) + " (" +
                            group_->hosts()[static_cast<size_t>(group_->rank())] + ")";
@@ -121,14 +136,17 @@ int Ranks::run(const std::function<int()>& body) {
     throw;
   } catch (const dist::LinkError& error) {
     verdict = watch_->explain(error.what());
+    end_in_time(verdict);
     if (verdict.is_ours) throw PeerError(verdict.line);
   } catch (const Error& error) {
     const std::string what = error.what();
     verdict = watch_->publish(what.rfind("rank ", 0) == 0 ? what : name + ": " + what, 2);
+    end_in_time(verdict);
     if (verdict.is_ours) throw Error(verdict.line);
   } catch (const std::exception& error) {
     const std::string what = error.what();
     verdict = watch_->publish(name + ": internal error: " + what.substr(0, what.find('\n')), 1);
+    end_in_time(verdict);
     if (verdict.is_ours) throw;
   }
   log::debug("another rank ended the job: " + verdict.line);

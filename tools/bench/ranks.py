@@ -14,7 +14,7 @@ sys.path.insert(0, str(ROOT / "tests" / "e2e"))
 import rank_jobs  # noqa: E402
 
 STEPS = 20
-# wide enough that gradients weigh something: 4.8 million values train
+# wide enough that gradients weigh something: 2.8 million values train
 SETTINGS = ["lora.dropout=0", "lora.rank=64", "batch.samples=32", "batch.device_tokens=800", "threads=1", f"optim.steps={STEPS}",
             "dist.bucket_mb=1", "model.from_scratch.language.width=512", "model.from_scratch.language.mlp_width=1376",
             "model.from_scratch.language.num_layers=4", "model.from_scratch.language.num_heads=8",
