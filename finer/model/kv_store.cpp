@@ -30,11 +30,12 @@ int64_t free_bytes(at::Device device) {
 
 KvStore::KvStore(const LanguageConfig& config, at::TensorOptions options)
     : options_(options),
-      row_(config.num_kv_heads * config.head_size),
+      num_heads_(config.num_kv_heads),
+      head_size_(config.head_size),
       layers_(static_cast<size_t>(config.num_layers)) {
   for (auto& layer : layers_) {
-    layer.keys = at::empty({0, row_}, options_);
-    layer.values = at::empty({0, row_}, options_);
+    layer.keys = at::empty({num_heads_, 0, head_size_}, options_);
+    layer.values = at::empty({num_heads_, 0, head_size_}, options_);
   }
 }
 
@@ -44,9 +45,9 @@ void KvStore::grow(int64_t capacity) {
   for (auto& layer :
        layers_) {  // one at a time: old and new of all layers would be twice the cache
     for (auto* rows : {&layer.keys, &layer.values}) {
-      if (rows->size(0) >= capacity) continue;
-      auto wider = at::empty({capacity, row_}, options_);
-      wider.narrow(0, 0, capacity_).copy_(rows->narrow(0, 0, capacity_));
+      if (rows->size(1) >= capacity) continue;
+      auto wider = at::empty({num_heads_, capacity, head_size_}, options_);
+      wider.narrow(1, 0, capacity_).copy_(rows->narrow(1, 0, capacity_));
       *rows = wider;
     }
   }

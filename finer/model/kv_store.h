@@ -36,7 +36,7 @@ class KvStore {
 
  private:
   at::TensorOptions options_;
-  int64_t row_ = 0;  // K * C
+  int64_t num_heads_ = 0, head_size_ = 0;  // K, C
   int64_t capacity_ = 0;
   std::vector<int32_t> free_;
   std::vector<KvLayer> layers_;

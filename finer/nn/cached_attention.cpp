@@ -33,11 +33,11 @@ constexpr float kHidden = -1e30F;
 struct KernelArgs {
   const float* q;  // [T, q_stride]
   int64_t q_stride;
-  const float *keys, *values;  // [slots, K * C]
+  const float *keys, *values;  // [K, slots, C]
   float* out;                  // [T, H * C]
   const int32_t* slots;
   const int64_t *own_begin, *own_count;
-  int64_t H, K, C;
+  int64_t H, K, C, num_slots;
   float scale;
 };
 
@@ -89,7 +89,7 @@ struct Running {
 template <int kQueries>
 FINER_INLINE void go_on(const KernelArgs& a, const float* const* q, int64_t head_offset,
                         const int32_t* slots, int64_t count, const int64_t* limits, Running& run) {
-  const int64_t C = a.C, row = a.K * a.C;
+  const int64_t C = a.C;
   float weights[kQueries][kBlock];
   for (int64_t begin = 0; begin < count; begin += kBlock) {
     const int64_t n = std::min(kBlock, count - begin), padded = (n + 7) / 8 * 8;
@@ -98,7 +98,7 @@ FINER_INLINE void go_on(const KernelArgs& a, const float* const* q, int64_t head
       for (int64_t j = 0; j < n; j += 4) {
         const float* k[4];
         for (int64_t i = 0; i < 4; ++i)
-          k[i] = a.keys + int64_t{block[std::min(j + i, n - 1)]} * row + head_offset;
+          k[i] = a.keys + int64_t{block[std::min(j + i, n - 1)]} * C + head_offset;
         Lanes s0{}, s1{}, s2{}, s3{};
         for (int64_t c = 0; c < C; c += 8) {
           const Lanes x = *reinterpret_cast<const LooseLanes*>(q[0] + c);
@@ -111,7 +111,7 @@ FINER_INLINE void go_on(const KernelArgs& a, const float* const* q, int64_t head
       }
     } else {
       for (int64_t j = 0; j < n; ++j) {
-        const float* k = a.keys + int64_t{block[j]} * row + head_offset;
+        const float* k = a.keys + int64_t{block[j]} * C + head_offset;
         Lanes s0{}, s1{}, s2{}, s3{};
         for (int64_t c = 0; c < C; c += 8) {
           const Lanes x = *reinterpret_cast<const LooseLanes*>(k + c);
@@ -158,7 +158,7 @@ FINER_INLINE void go_on(const KernelArgs& a, const float* const* q, int64_t head
         for (int i = 0; i < kWide; ++i)
           acc[r][i] = *reinterpret_cast<const LooseLanes*>(run.acc + r * C + c + 8 * i);
       for (int64_t j = 0; j < n; ++j) {
-        const float* v = a.values + int64_t{block[j]} * row + head_offset + c;
+        const float* v = a.values + int64_t{block[j]} * C + head_offset + c;
         for (int i = 0; i < kWide; ++i) {
           const Lanes x = *reinterpret_cast<const LooseLanes*>(v + 8 * i);
           for (int r = 0; r < kQueries; ++r) acc[r][i] += x * weights[r][j];
@@ -169,6 +169,9 @@ FINER_INLINE void go_on(const KernelArgs& a, const float* const* q, int64_t head
           *reinterpret_cast<LooseLanes*>(run.acc + r * C + c + 8 * i) = acc[r][i];
     };
     int64_t c = 0;
+    if constexpr (kQueries == 1) {
+      for (; c + 64 <= C; c += 64) add_values(c, std::integral_constant<int, 8>());
+    }
     for (; c + 16 <= C; c += 16) add_values(c, std::integral_constant<int, 2>());
     for (; c < C; c += 8) add_values(c, std::integral_constant<int, 1>());
   }
@@ -181,6 +184,7 @@ FINER_CLONES void attend_tasks(const KernelArgs& a, const Tile* tiles, int64_t n
   for (int64_t task = first; task < last; ++task) {
     const Tile& tile = tiles[task % num_tiles];
     const int64_t k = task / num_tiles, num_queries = tile.num_rows * G;
+    const int64_t head = k * a.num_slots * C;  // where its keys begin
     for (int64_t begin = 0; begin < num_queries; begin += kTile) {
       const int64_t n = std::min(kTile, num_queries - begin);
       const float* q[kTile];
@@ -204,16 +208,16 @@ FINER_CLONES void attend_tasks(const KernelArgs& a, const Tile* tiles, int64_t n
       for (int64_t c = 0; c < kTile * C; ++c) scratch[c] = 0;
       const int32_t* shared = a.slots + tile.shared_begin;
       if (n == 1) {
-        go_on<1>(a, q, k * C, shared, tile.shared_count, shared_limits, run);
+        go_on<1>(a, q, head, shared, tile.shared_count, shared_limits, run);
       } else {
-        go_on<4>(a, q, k * C, shared, tile.shared_count, shared_limits, run);
+        go_on<4>(a, q, head, shared, tile.shared_count, shared_limits, run);
       }
       if (has_common_list && n > 1) {
-        go_on<4>(a, q, k * C, a.slots + a.own_begin[rows[0]], longest, own_limits, run);
+        go_on<4>(a, q, head, a.slots + a.own_begin[rows[0]], longest, own_limits, run);
       } else {
         for (int64_t i = 0; i < n; ++i) {
           Running one{{run.greatest[i]}, {run.sum[i]}, scratch + i * C};
-          go_on<1>(a, q + i, k * C, a.slots + a.own_begin[rows[i]], own_limits[i], own_limits + i,
+          go_on<1>(a, q + i, head, a.slots + a.own_begin[rows[i]], own_limits[i], own_limits + i,
                    one);
           run.sum[i] = one.sum[0];
         }
@@ -250,6 +254,7 @@ at::Tensor attend_kernel(const at::Tensor& qkv_TX, const CachedView& view, const
                         H,
                         K,
                         C,
+                        layer.keys.size(1),
                         static_cast<float>(1.0 / std::sqrt(static_cast<double>(C)))};
   const auto num_tiles = static_cast<int64_t>(tiles.size());
   at::parallel_for(0, num_tiles * K, 1, [&](int64_t first, int64_t last) {
@@ -265,8 +270,11 @@ void rotate_and_store(const at::Tensor& qkv_TX, const RopeRows& rope, const Cach
   FINER_CHECK(qkv_TX.size(1) == (H + 2 * K) * C && qkv_TX.size(0) == view.num_rows(),
               "qkv holds H + 2K heads of every row");
   rotate_heads_(qkv_TX, H + K, rope.cos, rope.sin, +1);
-  layer.keys.index_copy_(0, view.writes_to_T, qkv_TX.narrow(1, H * C, K * C));
-  layer.values.index_copy_(0, view.writes_to_T, qkv_TX.narrow(1, (H + K) * C, K * C));
+  const auto heads = [&](int64_t first) {  // [K, T, C]
+    return qkv_TX.narrow(1, first * C, K * C).view({view.num_rows(), K, C}).transpose(0, 1);
+  };
+  layer.keys.index_copy_(1, view.writes_to_T, heads(H));
+  layer.values.index_copy_(1, view.writes_to_T, heads(H + K));
 }
 
 at::Tensor slots_tensor(const int32_t* slots, int64_t count, at::Device device) {
@@ -339,14 +347,12 @@ at::Tensor attend_cached_plain(const at::Tensor& qkv_TX, const RopeRows& rope,
                        .mul(scale)
                        .reshape({K, R * G, C});
     // [K, n, C] of a list of slots
-    const auto taken = [&](const at::Tensor& rows, const at::Tensor& slots) {
-      return rows.index_select(0, slots).view({slots.size(0), K, C}).transpose(0, 1);
+    const auto taken = [&](const at::Tensor& heads, const at::Tensor& slots) {
+      return heads.index_select(1, slots);
     };
     // [K, R, m, C] of a list a row
-    const auto taken_by_row = [&](const at::Tensor& rows) {
-      return rows.index_select(0, group.own_slots.flatten())
-          .view({R, m, K, C})
-          .permute({2, 0, 1, 3});
+    const auto taken_by_row = [&](const at::Tensor& heads) {
+      return heads.index_select(1, group.own_slots.flatten()).view({K, R, m, C});
     };
     auto own =
         has_common_list

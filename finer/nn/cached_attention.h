@@ -9,8 +9,8 @@
 
 namespace finer {
 
-/// Keys (rotated) and values of one layer: [slots, K * C] each, compute dtype. A slot holds one
-/// token; which slots make up a sequence, and in what order, is the caller's business.
+/// Keys (rotated) and values of one layer: [K, slots, C] each, contiguous, compute dtype. A slot
+/// holds one token; which slots make up a sequence, and in what order, is the caller's business.
 struct KvLayer {
   at::Tensor keys, values;
 };

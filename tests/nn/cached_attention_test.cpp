@@ -41,8 +41,8 @@ double gap_of(const Case& c, bool is_plain) {
                                      c.config)
                            .narrow(0, c.shared, left));
   }
-  const int64_t capacity = 4096, K = c.config.num_kv_heads * c.config.head_size;
-  KvLayer layer{at::full({capacity, K}, NAN), at::full({capacity, K}, NAN)};
+  const int64_t capacity = 4096, K = c.config.num_kv_heads, C = c.config.head_size;
+  KvLayer layer{at::full({K, capacity, C}, NAN), at::full({K, capacity, C}, NAN)};
   int64_t taken = 0;
   const auto slot = [&] { return static_cast<int32_t>((taken++ * 1021) % capacity); };
   std::vector<int32_t> shared_slots;
@@ -138,7 +138,7 @@ TEST_CASE("attention through the cache does not depend on the thread count", "[n
       view.own_count.push_back(i + 1);
     }
     view.make_tensors(at::kCPU, true);
-    KvLayer layer{at::empty({97, 128}), at::empty({97, 128})};
+    KvLayer layer{at::empty({4, 97, 32}), at::empty({4, 97, 32})};
     return attend_cached(drawn({97, 384}, 3), rope_of(view.positions_T, 32), view, layer, config);
   };
   const int before = at::get_num_threads();
