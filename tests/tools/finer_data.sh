@@ -117,6 +117,7 @@ records 2 'image_class_labels.txt: image "2" of images.txt has no label' --coars
 holds birds.jsonl '"idx": 0'
 expect 2 'did you mean "nabirds"' records --set nabird --root birds --split train --out new.jsonl
 expect 2 'did you mean "test"' records --set nabirds --root birds --split tset --out new.jsonl
+printf '1 1\n2 1\n' >birds/image_class_labels.txt
 expect 2 "hierarchy.txt: no such file" records --set nabirds --root birds --split train --out new.jsonl
 expect 2 "nowhere/new.jsonl" records --set cub-200-2011 --root birds --split train --coarse none --out nowhere/new.jsonl
 [ -z "$(ls | grep new)" ] || fail "left behind: $(ls | grep new)"
