@@ -50,7 +50,8 @@ TEST_CASE("the gated MLP and its gradients are transformers'", "[nn]") {
 
 TEST_CASE("fast SwiGLU is exact to float32 at every size of gate, and passes non-finite on",
           "[nn]") {
-  // The reciprocal is a few units out, and exp by 2e-9 for each doubling, so the relative error grows with the gate.
+  // The reciprocal is a few units out, and exp by 2e-9 for each doubling, so the relative error
+  // grows with the gate.
   const float range = GENERATE(20.0F, 120.0F);
   const double bound = range > 20 ? 4e-6 : 2e-6;
   const auto gate = at::linspace(-range, range, 4801, at::kFloat).view({-1, 1});

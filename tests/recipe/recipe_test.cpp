@@ -427,7 +427,8 @@ TEST_CASE("every recipe in the tree loads", "[recipe]") {
        fs::recursive_directory_iterator(fs::path(FINER_SOURCE_DIR) / "recipes")) {
     if (entry.path().extension() != ".yaml") continue;
     const std::string folder = entry.path().parent_path().filename();
-    if (folder == "mixture" || folder == "eval" || entry.path().stem().string().starts_with("eval")) continue;
+    if (folder == "mixture" || folder == "eval" || entry.path().stem().string().starts_with("eval"))
+      continue;
     Texts lacking;
     if (folder == "base") lacking = {"output=o", "data.sets=[{path: a.json}]"};
     if (folder == "base" && entry.path().stem() == "mini") lacking.push_back("model.llava=m");
