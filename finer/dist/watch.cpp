@@ -120,7 +120,8 @@ std::string Watch::culprit() {
     }
     const double limit_s =
         kShare * config_.timeout_s * (r.doing == Doing::kFiles ? kFileTimeouts : 1.0);
-    if (r.doing != Doing::kWaiting && still_s > limit_s) {
+    const bool is_alive = is_own || silent_s < 4 * interval_s_;  // else it is silent, not slow
+    if (r.doing != Doing::kWaiting && is_alive && still_s > limit_s) {
       return named(static_cast<int>(i)) + " has not moved for " + in_seconds(still_s) +
              " in: " + r.what + (is_own ? "" : waiter);
     }
