@@ -8,6 +8,7 @@
 #include "finer/eval/inquiry.h"
 #include "finer/eval/linear_probe.h"
 #include "finer/eval/probe_text.h"
+#include "finer/eval/rank_shares.h"
 #include "finer/train/resume.h"
 #include "finer/train/stop_signal.h"
 
@@ -29,9 +30,8 @@ bool is_asked(const EvalModelConfig& model, const EvalPromptConfig& prompt) {
          std::find(model.prompts.begin(), model.prompts.end(), prompt.name) != model.prompts.end();
 }
 
-}  // namespace
-
-int evaluate(const EvalRecipe& recipe) {
+// One process; asks what ranks have not.
+int evaluate_alone(const EvalRecipe& recipe) {
   const at::NoGradGuard no_gradients;
   check_output(recipe.output);
   if (recipe.threads > 0) at::set_num_threads(static_cast<int>(recipe.threads));
@@ -46,6 +46,7 @@ int evaluate(const EvalRecipe& recipe) {
   std::vector<OpenModel> models;
   for (const auto& model : recipe.models) models.emplace_back(model, recipe);
 
+  merge_parts(recipe);
   fs::create_directories(recipe.output);
   atomic_write(fs::path(recipe.output) / "recipe.yaml", eval_recipe_to_yaml(recipe));
   const auto stopped = [&] {
@@ -76,6 +77,18 @@ int evaluate(const EvalRecipe& recipe) {
   write_results(recipe, sets, results);
   std::cout << results_text(results) << std::flush;
   return 0;
+}
+
+}  // namespace
+
+int evaluate(const EvalRecipe& recipe) {
+  const auto launch = dist::read_launch();
+  if (!launch.is_many()) return evaluate_alone(recipe);
+  Ranks ranks(launch, eval_recipe_to_yaml(recipe), dist::DistConfig{}.timeout_s);
+  return ranks.run([&] {
+    const int code = answer_on_ranks(recipe, ranks);
+    return code != 0 || !ranks.is_first() ? code : evaluate_alone(recipe);
+  });
 }
 
 }  // namespace finer

@@ -21,8 +21,8 @@ namespace fs = std::filesystem;
 using dist::Doing;
 
 // "section: key: value" of every line but those that say where a rank runs.
-std::string recipe_lines(const Recipe& recipe) {
-  std::istringstream stream(recipe_to_yaml(recipe));
+std::string recipe_lines(const std::string& yaml) {
+  std::istringstream stream(yaml);
   std::string out, section;
   for (std::string line; std::getline(stream, line);) {
     if (line.empty() || line[0] == '#') continue;
@@ -92,11 +92,14 @@ enum Field {
 }  // namespace
 
 Ranks::Ranks(const dist::Launch& launch, const Recipe& recipe)
-    : group_(dist::ProcessGroup::form(launch, recipe.dist.timeout_s)) {
+    : Ranks(launch, recipe_to_yaml(recipe), recipe.dist.timeout_s) {}
+
+Ranks::Ranks(const dist::Launch& launch, const std::string& yaml, double timeout_s)
+    : group_(dist::ProcessGroup::form(launch, timeout_s)) {
   dist::WatchConfig config;
   config.rank = launch.rank;
   config.hosts = group_->hosts();
-  config.timeout_s = recipe.dist.timeout_s;
+  config.timeout_s = timeout_s;
   config.holds_store = launch.rank == 0 && !launch.store_is_there;
   config.store = launch.address + ":" + std::to_string(launch.port);
   watch_ = std::make_unique<dist::Watch>(group_->connect(), config);
@@ -106,7 +109,7 @@ Ranks::Ranks(const dist::Launch& launch, const Recipe& recipe)
   dist::agree(*group_, "start",
               {{"finer version", version.str()},
                {"LibTorch", FINER_TORCH_VERSION},
-               {"recipe", recipe_lines(recipe)}});
+               {"recipe", recipe_lines(yaml)}});
   watch_->mark(Doing::kFiles, "start");
 }
 

@@ -25,6 +25,8 @@ class Ranks {
   /// Forms the group; program and recipe must be the same on all ranks. Throws: ConfigError,
   /// ReportedError.
   Ranks(const dist::Launch& launch, const Recipe& recipe);
+  /// The same for another kind of recipe, as YAML.
+  Ranks(const dist::Launch& launch, const std::string& yaml, double timeout_s);
   ~Ranks();
   Ranks(const Ranks&) = delete;
   Ranks& operator=(const Ranks&) = delete;

@@ -5,6 +5,7 @@
 
 What needs a launcher that is not installed is left out, and said so. ranks_slow.py has what takes minutes."""
 import os
+import random
 import signal
 import time
 
@@ -168,6 +169,58 @@ def check_ranks(jobs):
     jobs.test.check(code == 2 and "one rank only" in err, f"--check-ranks alone: {code} {err}")
 
 
+def evaluation(jobs):
+    """finer-eval on 3 ranks has the answers of one; so has one that was killed on 2 ranks and went on alone."""
+    import eval as one_process
+    work, program = jobs.test.work / "eval", str(jobs.test.bin / "finer-eval")
+    work.mkdir()
+    one_process.write_world(work)
+    # the first of its two models alone, as the recipe's other one is a checkpoint of the same
+    recipe = (work / "eval.yaml").read_text().replace("  - {name: other, adapter: trained/checkpoints/step-15}\n", "")
+    (work / "eval.yaml").write_text(recipe.replace("threads: 2", "threads: 1"))
+    jobs.done([jobs.popen([str(jobs.test.bin / "finer-train"), str(harness.RECIPE), "output=trained"], cwd=work)], "an adapter")
+
+    def start(size, output):
+        port = rank_jobs.free_port()
+        return [jobs.popen([program, "eval.yaml", f"output={output}"], cwd=work,
+                           environment={"RANK": str(r), "WORLD_SIZE": str(size), "MASTER_ADDR": "127.0.0.1",
+                                        "MASTER_PORT": str(port)}) for r in range(size)]
+
+    def answers(output):
+        return {p.name: sorted(p.read_text().splitlines()) for p in (work / output / "predictions").glob("*.jsonl")}
+
+    def compare(output, what):
+        jobs.test.check(answers(output) == answers("alone"), f"{what}: other answers")
+        jobs.test.check((work / output / "results.json").read_bytes() == (work / "alone" / "results.json").read_bytes(),
+                        f"{what}: results.json differs")
+        jobs.test.check(not (work / output / "parts").exists(), f"{what}: OUT/parts is left behind")
+
+    jobs.done(start(1, "alone"), "finer-eval alone")
+    jobs.done(start(3, "three"), "finer-eval on 3 ranks")
+    compare("three", "finer-eval on 3 ranks")
+    for file in (work / "three" / "predictions").glob("*.jsonl"):
+        order = [rank_jobs.json.loads(line)["idx"] for line in file.read_text().splitlines()]
+        jobs.test.check(order == sorted(order) and len(order) == 144, f"{file.name}: not in order of idx")
+    parity = random.random() < 0.5
+    job = start(2, "killed")
+    parts = work / "killed" / "parts"
+    rank_jobs.wait_until(lambda: sum(p.read_bytes().count(b"\n") for p in parts.rglob("*.jsonl")) > 20, 60)
+    for process in job:
+        os.kill(process.pid, signal.SIGKILL)
+    jobs.finish(job)
+    jobs.test.check(parts.exists(), "the evaluation was over before it was killed")
+    jobs.done(start(3, "killed") if parity else start(1, "killed"), "finer-eval going on")
+    compare("killed", f"finer-eval killed on 2 ranks, going on on {3 if parity else 1}")
+    job = start(2, "stopped")
+    parts = work / "stopped" / "parts"
+    rank_jobs.wait_until(lambda: sum(p.read_bytes().count(b"\n") for p in parts.rglob("*.jsonl")) > 20, 60)
+    job[1].send_signal(signal.SIGTERM)
+    codes = [code for code, _ in jobs.finish(job)]
+    jobs.test.check(codes == [143, 143], f"SIGTERM to one rank of finer-eval: exit codes {codes}")
+    jobs.done(start(1, "stopped"), "finer-eval going on alone")
+    compare("stopped", "finer-eval stopped on 2 ranks, going on alone")
+
+
 def open_mpi(jobs):
     if not has("mpirun"):
         print("skipped: mpirun is not installed (Debian: openmpi-bin)", flush=True)
@@ -180,7 +233,7 @@ def open_mpi(jobs):
 def body(test):
     jobs = rank_jobs.Jobs(test)
     parts = (counts, same_bytes, other_count, few_samples, disagree, broken_sample, lost_rank, missing_rank, stopped, check_ranks,
-             open_mpi)
+             evaluation, open_mpi)
     only = os.environ.get("FINER_ONLY", "").split()
     for part in parts:
         if only and part.__name__ not in only:
