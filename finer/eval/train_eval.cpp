@@ -42,12 +42,12 @@ class TrainEval : public EvalHook {
                      recipe.data.image_aspect);
   }
 
-  std::vector<std::pair<std::string, double>> measure() override {
+  std::vector<std::pair<std::string, double>> measure(const EvalShare& share) override {
     const at::NoGradGuard no_gradients;
     std::vector<std::pair<std::string, double>> out;
-    if (source_) out.emplace_back("loss", loss());
+    if (source_) out.emplace_back("loss", loss(share));
     if (session_) {
-      for (const auto& prompt : prompts_) score(prompt, out);
+      for (const auto& prompt : prompts_) score(prompt, share, out);
     }
     return out;
   }
@@ -64,7 +64,7 @@ class TrainEval : public EvalHook {
   }
 
   // Mean over target tokens, as finer-eval loss has it.
-  double loss() {
+  double loss(const EvalShare& share) {
     double sum = 0;
     int64_t count = 0, tokens = 0;
     std::vector<data::ReadySample> samples;
@@ -81,8 +81,9 @@ class TrainEval : public EvalHook {
                  .item<double>();
       count += packed.num_label_tokens;
     };
-    for (const size_t place : places_) {
-      auto prepared = source_->prepare({0, static_cast<int64_t>(place)});
+    for (size_t i = 0; i < places_.size(); ++i) {
+      if (!share.is_own(i)) continue;
+      auto prepared = source_->prepare({0, static_cast<int64_t>(places_[i])});
       if (prepared.outcome != data::SampleSource::Outcome::kReady) continue;
       const auto length = static_cast<int64_t>(prepared.sample.input_ids.size());
       if (tokens + length > recipe_->batch.device_tokens) flush();
@@ -90,15 +91,19 @@ class TrainEval : public EvalHook {
       samples.push_back(std::move(prepared.sample));
     }
     flush();
-    if (count == 0) throw DataError(recipe_->eval.loss_data + ": no target token in any sample");
-    return sum / static_cast<double>(count);
+    const auto sums = share.summed({sum, static_cast<double>(count)});
+    if (sums[1] == 0) throw DataError(recipe_->eval.loss_data + ": no target token in any sample");
+    return sums[0] / sums[1];
   }
 
-  void score(const EvalPromptConfig& prompt, std::vector<std::pair<std::string, double>>& out) {
+  void score(const EvalPromptConfig& prompt, const EvalShare& share,
+             std::vector<std::pair<std::string, double>>& out) {
     const auto& e = recipe_->eval;
     const auto plans = plan_prompt(prompt, e.levels);
     std::vector<RecordTask> tasks;
-    for (const size_t place : set_->chosen) {
+    for (size_t i = 0; i < set_->chosen.size(); ++i) {
+      if (!share.is_own(i)) continue;
+      const size_t place = set_->chosen[i];
       RecordTask task;
       task.record = &set_->records[place];
       task.gold_attributes = set_->attributes_of(*task.record);
@@ -125,14 +130,23 @@ class TrainEval : public EvalHook {
           }
         },
         [] { return false; });
-    for (const auto& [level, by_idx] : scores) {
-      std::vector<Score> all;
-      for (const auto& [idx, one] : by_idx) all.push_back(one);
-      const auto mean = mean_score(all);
+    for (const Level level : kLevels) {
+      const auto asks = [&](const PromptPlan& plan) {
+        return std::find(plan.scored.begin(), plan.scored.end(), ask_of(level)) !=
+               plan.scored.end();
+      };
+      if (std::none_of(plans.begin(), plans.end(), asks)) continue;
+      double em = 0, f1 = 0;
+      for (const auto& [idx, one] : scores[level]) {
+        em += one.em;
+        f1 += one.f1;
+      }
+      const auto sums = share.summed({em, f1, static_cast<double>(scores[level].size())});
+      if (sums[2] == 0) continue;
       const std::string name =
           (prompts_.size() > 1 ? prompt.name + "." : std::string()) + level_name(level);
-      out.emplace_back("em." + name, mean.em);
-      out.emplace_back("f1." + name, mean.f1);
+      out.emplace_back("em." + name, sums[0] / sums[2]);
+      out.emplace_back("f1." + name, sums[1] / sums[2]);
     }
   }
 

@@ -18,6 +18,7 @@
 #include <cmath>
 #include <cstring>
 #include <fstream>
+#include <utility>
 #include <vector>
 
 namespace finer {
@@ -55,8 +56,12 @@ bool is_better(const std::string& metric, double value, std::optional<double> be
 }  // namespace
 
 EvalTrack::EvalTrack(const Recipe& recipe, EvalHook* hook, const RunSetup& run, int64_t last_step,
-                     bool writes)
-    : recipe_(recipe), hook_(recipe.has_eval ? hook : nullptr), run_(run), writes_(writes) {
+                     bool writes, EvalShare share)
+    : recipe_(recipe),
+      hook_(recipe.has_eval ? hook : nullptr),
+      run_(run),
+      writes_(writes),
+      share_(std::move(share)) {
   FINER_CHECK(!recipe.has_eval || hook != nullptr, "an evaluation for a recipe with eval:");
   if (hook_ == nullptr) return;
   hook_->open(recipe, run);
@@ -88,7 +93,7 @@ void EvalTrack::after_step(int64_t step, bool is_last) {
   if (hook_ == nullptr || step == last_measured_) return;
   if (step % recipe_.eval.every_steps != 0 && !is_last) return;
   const auto start = std::chrono::steady_clock::now();
-  const auto metrics = hook_->measure();
+  const auto metrics = hook_->measure(share_);
   std::vector<std::string> names;
   for (const auto& [name, ignored] : metrics) names.push_back(name);
   FINER_CHECK(!names.empty(), "an evaluation that measures something");

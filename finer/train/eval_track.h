@@ -20,10 +20,10 @@ class EvalTrack {
  public:
   /// Without `eval:` in the recipe nothing is done by any member.
   /// last_step  of the checkpoint, 0 where the run begins
-  /// writes     false on ranks but the first: they measure (all have the same weights, so all agree
-  ///            on when to stop) and write nothing
+  /// writes     false on ranks but the first: they measure their share (all get the same values, so
+  ///            all agree on when to stop) and write nothing
   EvalTrack(const Recipe& recipe, EvalHook* hook, const RunSetup& run, int64_t last_step,
-            bool writes);
+            bool writes, EvalShare share = {});
 
   /// After an optimizer step. Throws: RecipeError where eval.best_by names no metric.
   void after_step(int64_t step, bool is_last);
@@ -40,6 +40,7 @@ class EvalTrack {
   EvalHook* hook_;
   const RunSetup& run_;
   bool writes_;
+  EvalShare share_;
   std::filesystem::path file_;
   std::string metric_;  // eval.best_by, resolved
   std::optional<double> best_;

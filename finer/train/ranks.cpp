@@ -307,6 +307,16 @@ void Ranks::tell_traffic() const {
   log::debug(out.str());
 }
 
+EvalShare Ranks::eval_share() {
+  return {.rank = group_->rank(), .size = group_->size(), .sum = [this](const auto& own) {
+            std::vector<double> sums(own.size(), 0.0);
+            for (const auto& values : group_->gather(own)) {
+              for (size_t i = 0; i < sums.size(); ++i) sums[i] += values[i];
+            }
+            return sums;
+          }};
+}
+
 void Ranks::wait_for_all(const std::string& what) {
   watch_->mark(Doing::kWaiting, what);
   group_->gather({0});

@@ -7,6 +7,7 @@
 #include "finer/dist/watch.h"
 #include "finer/recipe/recipe.h"
 #include "finer/train/checkpoint.h"
+#include "finer/train/eval_hook.h"
 #include "finer/train/step.h"
 #include "finer/train/trainable.h"
 
@@ -56,6 +57,7 @@ class Ranks {
   /// Compares data, base model and what trains; then all ranks begin with rank 0's values.
   void start(const RunState& state, const Recipe& recipe, at::Device device,
              const std::vector<Trainable>& trainables);
+  EvalShare eval_share();
   StepRanks for_step() { return {*group_, *reducer_, *watch_}; }
   /// "4 ranks over gloo, started by torchrun, on host-a and host-b".
   std::string text() const;

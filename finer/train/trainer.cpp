@@ -164,7 +164,8 @@ int train_as(const Recipe& recipe, const std::string& resume, Ranks* ranks, Eval
   }
   MovementCheck movement(*run.model, optimizer.trainables());
   if (ranks && recipe.has_eval) ranks->watch().mark(dist::Doing::kFiles, "opening eval's data");
-  EvalTrack evaluation(recipe, hook, run, state.step, is_first);
+  EvalTrack evaluation(recipe, hook, run, state.step, is_first,
+                       ranks ? ranks->eval_share() : EvalShare{});
   int64_t bad_in_a_row = 0, saved_at = checkpoint ? state.step : -1;
   const auto save = [&] {
     if (saved_at == state.step || !is_first) return;

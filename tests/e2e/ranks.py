@@ -4,6 +4,7 @@
     ranks.py BIN
 
 What needs a launcher that is not installed is left out, and said so. ranks_slow.py has what takes minutes."""
+import json
 import os
 import random
 import signal
@@ -67,6 +68,20 @@ def few_samples(jobs):
     jobs.done(jobs.start(1, "mean-1", settings=[*staggered, "batch.device_tokens=1"]), "a sample a pass, 1 rank")
     jobs.done(jobs.start(3, "mean-3", settings=[*staggered, "batch.device_tokens=1"]), "a sample a pass, 3 ranks")
     jobs.same_losses("mean-3", "mean-1", "means of passes on 3 ranks, staggered loading, recompute")
+
+
+def measured(jobs):
+    """eval: of a training recipe: 3 ranks share the held-out conversations and measure what one does."""
+    settings = ["lora.dropout=0", "batch.samples=6", "threads=1", "optim.steps=6", "dist.timeout_s=6",
+                "eval={every_steps: 3, loss_data: runs/e2e/names.json, loss_images: runs/e2e/pictures, limit: 10}"]
+    losses = {}
+    for count in (1, 3):
+        name = f"measured-{count}"
+        jobs.done(jobs.start(count, name, settings=settings), f"eval: on {count} ranks")
+        lines = (jobs.run_dir(name) / "eval.jsonl").read_text().splitlines()
+        losses[count] = [json.loads(line)["loss"] for line in lines]
+    jobs.test.check(len(losses[1]) == 2 and all(abs(a - b) <= 1e-5 * b for a, b in zip(losses[3], losses[1], strict=True)),
+                    f"eval: on 3 ranks measures {losses[3]}, on one {losses[1]}")
 
 
 def disagree(jobs):
@@ -232,7 +247,7 @@ def open_mpi(jobs):
 
 def body(test):
     jobs = rank_jobs.Jobs(test)
-    parts = (counts, same_bytes, other_count, few_samples, disagree, broken_sample, lost_rank, missing_rank, stopped, check_ranks,
+    parts = (counts, same_bytes, other_count, few_samples, measured, disagree, broken_sample, lost_rank, missing_rank, stopped, check_ranks,
              evaluation, open_mpi)
     only = os.environ.get("FINER_ONLY", "").split()
     for part in parts:
