@@ -2,6 +2,7 @@
 
 #include "finer/core/error.h"
 #include "finer/core/quote.h"
+#include "finer/eval/text_table.h"
 
 #include <nlohmann/json.hpp>
 
@@ -84,7 +85,7 @@ std::string percent(double share) {
 }
 
 void print(const char* title, const Rows& rows, size_t num_evaluations) {
-  std::vector<std::array<std::string, 8>> lines = {
+  std::vector<std::vector<std::string>> lines = {
       {"set", "level", title, "asked", "EM", "95% over seeds", "lowest", "highest"}};
   for (const auto& row : rows.rows) {
     double mean = 0, spread = 0;
@@ -99,18 +100,7 @@ void print(const char* title, const Rows& rows, size_t num_evaluations) {
                      "[" + percent(mean - half) + ", " + percent(mean + half) + "]", percent(*low),
                      percent(*high)});
   }
-  std::array<size_t, 8> widths{};
-  for (const auto& line : lines) {
-    for (size_t i = 0; i < line.size(); ++i) widths[i] = std::max(widths[i], line[i].size());
-  }
-  for (const auto& line : lines) {
-    std::string text;
-    for (size_t i = 0; i < line.size(); ++i) {
-      const std::string blanks(widths[i] - line[i].size(), ' ');
-      text += (i == 0 ? "" : "  ") + (i < 4 ? line[i] + blanks : blanks + line[i]);
-    }
-    std::cout << text << "\n";
-  }
+  std::cout << text_table(lines, {false, false, false, false, true, true, true, true});
   std::cout << "(" << num_evaluations << " evaluations)\n";
 }
 

@@ -3,6 +3,7 @@
 #include "data/json_text.h"
 #include "data/mixture/config_fields.h"
 #include "finer/core/error.h"
+#include "finer/core/joined.h"
 #include "finer/core/quote.h"
 #include "finer/core/rng.h"
 
@@ -53,12 +54,6 @@ void check_value(std::string_view value, const char* what) {
     throw DataError(std::string("has a blank ") + what);
   if (value.find(kMark) != std::string_view::npos)
     throw DataError(std::string("has <image> in its ") + what + ", where a name should be");
-}
-
-std::string joined(const std::vector<std::string>& texts, const std::string& between) {
-  std::string out;
-  for (size_t i = 0; i < texts.size(); ++i) out += (i > 0 ? between : "") + texts[i];
-  return out;
 }
 
 }  // namespace

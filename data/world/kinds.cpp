@@ -53,10 +53,4 @@ std::vector<std::string> attribute_phrases(const CoarseKind& kind, const Combina
   return phrases;
 }
 
-std::string joined(const std::vector<std::string>& phrases) {
-  std::string text;
-  for (const auto& phrase : phrases) text += (text.empty() ? "" : ", ") + phrase;
-  return text;
-}
-
 }  // namespace finer::data

@@ -1,5 +1,7 @@
 #pragma once
 
+#include "finer/core/joined.h"
+
 #include <array>
 #include <cstddef>
 #include <string>
@@ -36,8 +38,5 @@ const std::vector<std::string>& slot_values(SlotKind kind);
 
 /// "red body", "striped body", "blue wing", ... in the order of the slots.
 std::vector<std::string> attribute_phrases(const CoarseKind& kind, const Combination& values);
-
-/// Phrases joined by ", ".
-std::string joined(const std::vector<std::string>& phrases);
 
 }  // namespace finer::data

@@ -3,11 +3,13 @@
 #include "finer/core/atomic_file.h"
 #include "finer/core/build_info.h"
 #include "finer/core/error.h"
+#include "finer/core/joined.h"
 #include "finer/eval/closed_set.h"
 #include "finer/eval/eval_recipe.h"
 #include "finer/eval/eval_report.h"
 #include "finer/eval/prompts.h"
 #include "finer/eval/run_curves.h"
+#include "finer/eval/text_table.h"
 #include "finer/image/decode.h"
 #include "finer/train/readable.h"
 #include "finer/train/thumbnail.h"
@@ -83,12 +85,6 @@ const EvalSet& set_named(const std::vector<EvalSet>& sets, const std::string& na
       std::find_if(sets.begin(), sets.end(), [&](const auto& set) { return set.name == name; });
   FINER_CHECK(at != sets.end(), "a set of the recipe");
   return *at;
-}
-
-std::string joined(const std::vector<std::string>& parts) {
-  std::string text;
-  for (const auto& part : parts) text += (text.empty() ? "" : ", ") + part;
-  return text;
 }
 
 std::string now_text() {
@@ -208,21 +204,9 @@ std::string table_text(const ReportTable& table) {
     for (const auto& cell : row)
       rows.back().push_back(cell.text + (cell.note.empty() ? "" : " [" + cell.note + "]"));
   }
-  std::vector<size_t> widths(table.columns.size());
-  for (const auto& row : rows) {
-    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
-  }
-  std::string text;
-  for (const auto& row : rows) {
-    std::string line;
-    for (size_t i = 0; i < row.size(); ++i) {
-      const std::string blanks(widths[i] - row[i].size(), ' ');
-      line +=
-          (i == 0 ? "" : "  ") + (table.columns[i].is_number ? blanks + row[i] : row[i] + blanks);
-    }
-    text += line.substr(0, line.find_last_not_of(' ') + 1) + "\n";
-  }
-  return text;
+  std::vector<bool> is_number;
+  for (const auto& column : table.columns) is_number.push_back(column.is_number);
+  return text_table(rows, is_number);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include "finer/eval/scores.h"
 #include "finer/eval/unicode.h"
+#include "finer/text/blank.h"
 #include "finer/train/html_text.h"
 #include "finer/train/readable.h"
 #include "finer/train/report_page.h"
@@ -84,8 +85,7 @@ std::string answer_html(const GalleryAnswer& answer, size_t model, size_t level,
       html += attribute_chips(turn.attributes);
     } else {
       html += std::string("<p dir=\"auto\" class=\"") + (is_last ? "named" : "step") + "\">" +
-              (strip_blanks(turn.answer).empty() ? "<i>no answer</i>" : html_text(turn.answer)) +
-              "</p>";
+              (strip(turn.answer).empty() ? "<i>no answer</i>" : html_text(turn.answer)) + "</p>";
     }
   }
   return html + "</div>";
@@ -102,8 +102,8 @@ std::vector<GalleryAttribute> marked_attributes(const std::string& answer,
   const auto end_part = [&] {
     const std::string normal = normalise_answer(part);
     if (!normal.empty()) {
-      found.push_back({std::string(strip_blanks(part)),
-                       std::find(gold.begin(), gold.end(), normal) != gold.end()});
+      found.push_back(
+          {std::string(strip(part)), std::find(gold.begin(), gold.end(), normal) != gold.end()});
     }
     part.clear();
   };

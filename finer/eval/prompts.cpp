@@ -1,6 +1,7 @@
 #include "finer/eval/prompts.h"
 
 #include "finer/core/error.h"
+#include "finer/core/joined.h"
 #include "finer/core/quote.h"
 
 #include <algorithm>
@@ -91,12 +92,6 @@ PromptPlan plan_level(const EvalPromptConfig& prompt, Level level) {
   }
   plan.rounds.push_back({ask_of(level), question});
   return plan;
-}
-
-std::string joined(const std::vector<std::string>& parts, const char* between) {
-  std::string text;
-  for (const auto& part : parts) text += (text.empty() ? "" : between) + part;
-  return text;
 }
 
 std::string without(std::string text, std::string_view mark) {

@@ -1,6 +1,7 @@
 #include "finer/eval/result_table.h"
 
 #include "finer/core/error.h"
+#include "finer/eval/text_table.h"
 #include "finer/train/readable.h"
 
 #include <nlohmann/json.hpp>
@@ -40,36 +41,13 @@ std::string percent_interval(const Interval& share, bool has_sign) {
   return percent(share.mean) + " [" + percent(share.low) + ", " + percent(share.high) + "]";
 }
 
-// Code points: names may be other than ASCII.
-size_t text_width(const std::string& text) {
-  return static_cast<size_t>(std::count_if(
-      text.begin(), text.end(), [](char c) { return (static_cast<uint8_t>(c) & 0xc0) != 0x80; }));
-}
-
 using TextRow = std::vector<std::string>;
 
-// The first `num_names` columns to the left, the others to the right; empty columns fall away.
+// The first `num_names` columns to the left, the others to the right.
 std::string aligned(const std::vector<TextRow>& rows, size_t num_names) {
-  std::vector<size_t> widths(rows.front().size(), 0);
-  for (size_t column = 0; column < widths.size(); ++column) {
-    const bool is_used = std::any_of(rows.begin() + 1, rows.end(),
-                                     [&](const auto& row) { return !row[column].empty(); });
-    if (!is_used) continue;
-    for (const auto& row : rows) widths[column] = std::max(widths[column], text_width(row[column]));
-  }
-  std::string out;
-  for (const auto& row : rows) {
-    std::string line;
-    for (size_t column = 0; column < widths.size(); ++column) {
-      if (widths[column] == 0) continue;
-      const std::string room(widths[column] - text_width(row[column]), ' ');
-      if (!line.empty()) line += "  ";
-      line += column < num_names ? row[column] + room : room + row[column];
-    }
-    line.erase(line.find_last_not_of(' ') + 1);
-    out += line + "\n";
-  }
-  return out;
+  std::vector<bool> is_number(rows.front().size(), true);
+  std::fill_n(is_number.begin(), num_names, false);
+  return text_table(rows, is_number);
 }
 
 nlohmann::json interval_json(const Interval& interval) {

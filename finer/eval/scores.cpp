@@ -4,6 +4,7 @@
 #include "finer/core/near_miss.h"
 #include "finer/core/quote.h"
 #include "finer/eval/unicode.h"
+#include "finer/text/blank.h"
 
 #include <algorithm>
 #include <map>
@@ -96,8 +97,7 @@ Level parse_level(const std::string& name) {
 
 std::string answer_part(std::string_view text) {
   const size_t at = text.find(kPrefix);
-  std::string part(
-      strip_blanks(at == std::string_view::npos ? text : text.substr(at + kPrefix.size())));
+  std::string part(strip(at == std::string_view::npos ? text : text.substr(at + kPrefix.size())));
   for (size_t end = part.find(kEndOfText); end != std::string::npos;
        end = part.find(kEndOfText, end)) {
     part.erase(end, kEndOfText.size());

@@ -154,11 +154,4 @@ std::vector<std::string_view> split_words(std::string_view text) {
   return words;
 }
 
-std::string_view strip_blanks(std::string_view text) {
-  const auto words = split_words(text);
-  if (words.empty()) return {};
-  const char* end = words.back().data() + words.back().size();
-  return {words.front().data(), static_cast<size_t>(end - words.front().data())};
-}
-
 }  // namespace finer

@@ -20,9 +20,6 @@ std::string lower_case(std::string_view text);
 /// str.split() with no argument; the words are views of `text`.
 std::vector<std::string_view> split_words(std::string_view text);
 
-/// str.strip() with no argument.
-std::string_view strip_blanks(std::string_view text);
-
 /// One character at the front of a text.
 struct Character {
   char32_t code = 0;  // 0x110000 + byte where the byte is no part of valid UTF-8
