@@ -192,7 +192,8 @@ void Watch::leave(const Verdict& verdict) {
   }
   if (config_.holds_store)  // so that the others read why
     std::this_thread::sleep_for(std::chrono::duration<double>(2.5 * interval_s_));
-  _exit(verdict.exit_code);
+  if (!config_.end_process) _exit(verdict.exit_code);
+  config_.end_process(verdict.exit_code);
 }
 
 void Watch::beat() {

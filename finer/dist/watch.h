@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <condition_variable>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -26,6 +27,7 @@ struct WatchConfig {
   double timeout_s = 60;
   bool holds_store = false;
   std::string store;  // "host:port"
+  std::function<void(int exit_code)> end_process;  // tests only; empty: _exit
 };
 
 /// Ends the job when a rank dies, hangs or fails: one line, from one rank, that names it and what

@@ -143,7 +143,7 @@ TEST_CASE("a rank that does not come is named", "[dist]") {
   launch.size = 3;
   launch.local_size = 3;
   launch.port = next_port();
-  CHECK_THROWS_WITH(ProcessGroup::form(launch, 1), Catch::StartsWith("rank 1, 2 did not come to"));
+  CHECK_THROWS_WITH(ProcessGroup::form(launch, 3), Catch::StartsWith("rank 1, 2 did not come to"));
   launch.rank = 1;
   CHECK_THROWS_WITH(ProcessGroup::form(launch, 1), Catch::StartsWith("rank 1: no answer from"));
 }
@@ -205,7 +205,9 @@ class LocalStore : public Store {
   Shared& shared_;
 };
 
-WatchConfig watch_config(int rank) { return {rank, {"host-a", "host-b"}, 5, false, "store"}; }
+WatchConfig watch_config(int rank) {
+  return {rank, {"host-a", "host-b"}, 5, false, "store", [](int) {}};
+}
 
 TEST_CASE("a rank that falls silent is named with what it did last, by one rank", "[dist]") {
   Shared shared;
@@ -223,7 +225,10 @@ TEST_CASE("a rank that falls silent is named with what it did last, by one rank"
 TEST_CASE("one rank's failure silences the others, with its exit code", "[dist]") {
   Shared shared;
   Watch first(std::make_unique<LocalStore>(shared), watch_config(0));
-  Watch second(std::make_unique<LocalStore>(shared), watch_config(1));
+  auto config = watch_config(1);
+  std::atomic<int> exit_code{2};  // where the watch reads of it before the main thread asks
+  config.end_process = [&](int code) { exit_code = code; };
+  Watch second(std::make_unique<LocalStore>(shared), config);
   std::thread other([&] {
     const auto verdict = second.explain("connection closed");
     CHECK(!verdict.is_ours);
@@ -233,6 +238,7 @@ TEST_CASE("one rank's failure silences the others, with its exit code", "[dist]"
   const auto verdict = first.publish("rank 0: a broken picture", 2);
   other.join();
   CHECK(verdict.is_ours);
+  CHECK(exit_code == 2);
 }
 
 }  // namespace
