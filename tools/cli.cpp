@@ -4,6 +4,9 @@
 #include "finer/core/error.h"
 #include "finer/core/peer_error.h"
 
+#include <malloc.h>
+#include <sys/prctl.h>
+
 #include <iostream>
 
 namespace finer::cli {
@@ -14,7 +17,23 @@ std::string version_text() {
          FINER_TORCH_VERSION + ", CUDA " + (cuda.empty() ? "kernels not built" : cuda) + ")";
 }
 
+namespace {
+
+// Tensors of a step come and go in the same sizes: their pages stay with the process, up to 256 MiB
+// that nobody uses. Asking the kernel for them anew with every step takes a twentieth of the time.
+void keep_freed_memory() {
+#ifdef __GLIBC__
+  mallopt(M_MMAP_THRESHOLD, 32 << 20);
+  mallopt(M_TRIM_THRESHOLD, 256 << 20);
+  mallopt(M_TOP_PAD, 16 << 20);
+#endif
+}
+
+}  // namespace
+
 int run(const std::string& program, const std::function<int()>& body) {
+  keep_freed_memory();
+  prctl(PR_SET_NAME, program.c_str());  // a program that starts itself again is called "exe" in ps
   try {
     return body();
   } catch (const ReportedError& error) {

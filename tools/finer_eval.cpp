@@ -5,6 +5,7 @@
 #include "tools/cli.h"
 #include "tools/eval_score.h"
 #include "tools/eval_seeds.h"
+#include "tools/local_ranks.h"
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
@@ -20,10 +21,13 @@ int main(int argc, char** argv) {
   std::vector<std::string> overrides;
   finer::ModelConfig model;
   bool explains = false;
+  int ranks = 1;
   auto* eval_file =
       app.add_option("recipe", recipe_file, "evaluation recipe, YAML (docs/evaluation.md)");
   app.add_option("overrides", overrides, "key=value, over the recipe: subset.limit=100");
   app.add_flag("--explain", explains, "print every key of an evaluation recipe");
+  app.add_option("--ranks", ranks, "of an evaluation: start so many ranks on this machine")
+      ->check(CLI::Range(1, 256));
   auto* loss = app.add_subcommand("loss", "mean loss a label token over a recipe's data, as JSON");
   loss->add_option("recipe", recipe_file, "YAML recipe")->required();
   loss->add_option("overrides", overrides, "key=value, over the recipe");
@@ -66,7 +70,10 @@ int main(int argc, char** argv) {
   }
   return finer::cli::run("finer-eval", [&] {
     if (app.get_subcommands().empty()) {
-      if (!explains) return finer::evaluate(finer::load_eval_recipe(recipe_file, overrides));
+      if (!explains) {
+        const auto recipe = finer::load_eval_recipe(recipe_file, overrides);
+        return ranks > 1 ? finer::cli::start_ranks(ranks, argv) : finer::evaluate(recipe);
+      }
       std::cout << finer::explain_eval_recipe(false);
     } else if (*seeds) {
       finer::cli::summarise_seeds(evaluations);

@@ -2,6 +2,7 @@
 #include "finer/recipe/recipe.h"
 #include "finer/train/trainer.h"
 #include "tools/cli.h"
+#include "tools/local_ranks.h"
 
 #include <CLI/CLI.hpp>
 
@@ -13,14 +14,18 @@ int main(int argc, char** argv) {
   std::vector<std::string> overrides;
   bool is_dry = false, explains = false, checks_ranks = false;
   int64_t most_mb = 0;
+  int ranks = 1;
   auto* file_option = app.add_option("recipe", recipe_file, "YAML recipe (docs/recipes.md)");
   app.add_option("overrides", overrides, "key=value, over the recipe: optim.lr=1e-4");
   app.add_flag("--dry-run", is_dry, "check everything, print the plan, train nothing");
   app.add_option("--resume", resume, "auto | never | a checkpoint directory")
       ->capture_default_str();
   app.add_flag("--explain", explains, "print every key of a recipe");
+  app.add_option("--ranks", ranks, "start so many ranks on this machine, as torchrun would")
+      ->check(CLI::Range(1, 256));
   app.add_flag("--check-ranks", checks_ranks,
-               "under torchrun, srun or mpirun: form the group, time its links, train nothing");
+               "with --ranks, or under torchrun, srun or mpirun: form the group, time its links, "
+               "train nothing");
   app.add_option("--most-mb", most_mb,
                  "of --check-ranks: largest sum; 0: 1000 MB, or what memory allows")
       ->check(CLI::Range(int64_t{0}, int64_t{100000}));
@@ -37,10 +42,12 @@ int main(int argc, char** argv) {
       return 0;
     }
     if (checks_ranks) {
+      if (ranks > 1) return finer::cli::start_ranks(ranks, argv);
       std::cout << finer::check_ranks(most_mb);
       return 0;
     }
     const auto recipe = finer::load_recipe(recipe_file, overrides);
+    if (ranks > 1 && !is_dry) return finer::cli::start_ranks(ranks, argv);
     const auto evaluation = finer::make_train_eval();
     if (is_dry) {
       finer::dry_run(recipe, resume, evaluation.get());

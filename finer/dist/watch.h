@@ -26,7 +26,7 @@ struct WatchConfig {
   std::vector<std::string> hosts;  // machine of each rank
   double timeout_s = 60;
   bool holds_store = false;
-  std::string store;  // "host:port"
+  std::string store;                               // "host:port"
   std::function<void(int exit_code)> end_process;  // tests only; empty: _exit
 };
 

@@ -99,6 +99,7 @@ Session::Session(const SessionConfig& config) {
   owned_ = load_llava(source, open_device(config.device), is_recorded ? recipe->seed : config.seed);
   model_ = owned_.get();
   add_adapter(*model_, config.adapter);
+  model_->language().pack();
 }
 
 Session::Session(Llava& model, const ModelConfig& source,

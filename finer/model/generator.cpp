@@ -396,6 +396,8 @@ at::Tensor Generator::State::compute(Pass& pass) {
 // anew with every token. On the CPU by blocks of the vocabulary, which MKL multiplies with few rows
 // at about twice the speed of the whole: what it copies of the matrix stays in the cache.
 at::Tensor Generator::State::logits_of(const at::Tensor& hidden) {
+  const auto& packed = model.language().packed_head();
+  if (packed.defined()) return packed.multiply(hidden, at::Tensor());
   const auto head = model.language().head().to(hidden.scalar_type());
   const int64_t M = hidden.size(0), V = head.size(0);
   if (!logits_buffer.defined() || logits_buffer.size(0) < M)

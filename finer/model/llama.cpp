@@ -100,6 +100,11 @@ at::Tensor Llama::forward_layers(const at::Tensor& x_TD, const Packing& packing,
   return h_TD;
 }
 
+void Llama::pack() {
+  for (auto* linear : linears()) linear->pack();
+  packed_head_ = PackedWeight(head());
+}
+
 AttentionConfig Llama::attention_config() const {
   return {.width = config_.width,
           .num_heads = config_.num_heads,

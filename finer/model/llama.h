@@ -65,6 +65,11 @@ class Llama {
 
   /// The output matrix [V, D]: the embedding's where they are tied.
   const at::Tensor& head() const { return config_.tie_embeddings ? embedding_ : head_; }
+  /// The same for a model that only answers: empty before pack().
+  const PackedWeight& packed_head() const { return packed_head_; }
+  /// Linear::pack() of all layers, and a packed head beside the head: the model answers sooner and
+  /// trains no more.
+  void pack();
 
   void visit_weights(const WeightVisitor& visit) const;
   std::vector<Linear*> linears();
@@ -79,6 +84,7 @@ class Llama {
   at::ScalarType dtype_;  // what it computes in; weights that train are float32 and cast at use
   at::Tensor embedding_;  // [V, D]
   at::Tensor head_;       // [V, D], undefined when tied
+  PackedWeight packed_head_;
   std::vector<LlamaLayer> layers_;
   RmsNorm norm_;
   Rope rope_;

@@ -30,6 +30,23 @@ at::Tensor dropout_mask(const at::Tensor& x, const Adapter& adapter, uint64_t se
   return at::empty_like(x).bernoulli_(keep, device_generator).mul_(1.0 / keep);
 }
 
+// y_part += scale * (mask(x) A^T) B^T for each adapted part; returns mask(x) A^T [T, sum of R].
+at::Tensor add_adapter(at::Tensor& y, const at::Tensor& x, const Linear& layer, const at::Tensor& A,
+                       const at::Tensor* const* Bs, uint64_t seed) {
+  const auto& adapter = *layer.adapter();
+  const auto dtype = x.scalar_type();
+  const bool drops = adapter.dropout > 0 && seed != 0;
+  const auto u = at::mm(drops ? x * dropout_mask(x, adapter, seed) : x, A.to(dtype).t());
+  int64_t row = 0;
+  for (size_t i = 0; i < adapter.parts.size(); ++i) {
+    const auto& part = adapter.parts[i];
+    auto y_part = y.narrow(1, layer.part_offset(part.part), layer.parts()[part.part].out);
+    y_part.addmm_(u.narrow(1, row, part.rank), Bs[i]->to(dtype).t(), 1, part.scale);
+    row += part.rank;
+  }
+  return u;
+}
+
 // y = x W^T + bias, and for each adapted part: y_part += scale * (mask(x) A^T) B^T.
 //
 // Inputs in the order of the gradients: x [T, in], weight, bias?, A?, B of each adapted part (up to
@@ -50,20 +67,8 @@ class LinearFunction : public Function<LinearFunction> {
     const auto W_t = weight.to(dtype).t();
     auto y = bias.defined() ? at::addmm(bias.to(dtype), x, W_t) : at::mm(x, W_t);
     const auto& adapter = layer->adapter();
-    at::Tensor u;
-    if (adapter) {
-      const bool drops = adapter->dropout > 0 && seed != 0;
-      const auto x_in = drops ? x * dropout_mask(x, *adapter, seed) : x;
-      u = at::mm(x_in, A.to(dtype).t());
-      const at::Tensor* Bs[] = {&B0, &B1, &B2};
-      int64_t row = 0;
-      for (size_t i = 0; i < adapter->parts.size(); ++i) {
-        const auto& part = adapter->parts[i];
-        auto y_part = y.narrow(1, layer->part_offset(part.part), layer->parts()[part.part].out);
-        y_part.addmm_(u.narrow(1, row, part.rank), Bs[i]->to(dtype).t(), 1, part.scale);
-        row += part.rank;
-      }
-    }
+    const at::Tensor* Bs[] = {&B0, &B1, &B2};
+    const auto u = adapter ? add_adapter(y, x, *layer, A, Bs, seed) : at::Tensor();
     ctx->save_for_backward(
         {adapter || weight.requires_grad() ? x : at::Tensor(), weight, A, B0, B1, B2, u});
     ctx->saved_data["layer"] = static_cast<int64_t>(reinterpret_cast<intptr_t>(layer));
@@ -126,7 +131,7 @@ DropoutSeed::DropoutSeed(uint64_t seed) : before_(g_dropout_seed.exchange(seed))
 DropoutSeed::~DropoutSeed() { g_dropout_seed = before_; }
 
 Linear::Linear(std::vector<Part> parts, int64_t in, bool bias, at::TensorOptions options)
-    : parts_(std::move(parts)) {
+    : parts_(std::move(parts)), in_(in) {
   offsets_ = {0};
   for (const auto& part : parts_) offsets_.push_back(offsets_.back() + part.out);
   FINER_CHECK(parts_.size() >= 1 && parts_.size() <= 3, "a Linear has one to three parts");
@@ -134,7 +139,13 @@ Linear::Linear(std::vector<Part> parts, int64_t in, bool bias, at::TensorOptions
   if (bias) bias_ = at::empty({offsets_.back()}, options);
 }
 
+void Linear::pack() {
+  packed_ = PackedWeight(weight_);
+  if (packed_.defined()) weight_ = at::Tensor();
+}
+
 at::Tensor Linear::part_weight(size_t part) const {
+  FINER_CHECK(weight_.defined(), "a packed weight is only multiplied with");
   return weight_.narrow(0, offsets_[part], parts_[part].out);
 }
 
@@ -152,17 +163,29 @@ at::Tensor Linear::forward(const at::Tensor& x) const {
   if (adapter_) {
     for (size_t i = 0; i < adapter_->parts.size(); ++i) B[i] = adapter_->parts[i].B;
   }
-  // apply() takes no undefined tensor, only an empty optional
-  const auto given = [](const at::Tensor& t) {
-    return t.defined() ? std::optional<at::Tensor>(t) : std::nullopt;
-  };
-  auto y = LinearFunction::apply(rows, weight_, given(bias_),
-                                 given(adapter_ ? adapter_->A : at::Tensor()), given(B[0]),
-                                 given(B[1]), given(B[2]), this, DropoutSeed::current());
+  at::Tensor y;
+  if (packed_.defined()) {
+    y = packed_.multiply(rows, bias_);
+    const at::Tensor* Bs[] = {&B[0], &B[1], &B[2]};
+    const at::NoGradGuard no_gradients;
+    if (adapter_) add_adapter(y, rows, *this, adapter_->A, Bs, DropoutSeed::current());
+  } else {
+    y = apply_trainable(rows, B);
+  }
   if (x.dim() == 2) return y;
   auto shape = x.sizes().vec();
   shape.back() = y.size(1);
   return y.view(shape);
+}
+
+at::Tensor Linear::apply_trainable(const at::Tensor& rows, const at::Tensor (&B)[3]) const {
+  // apply() takes no undefined tensor, only an empty optional
+  const auto given = [](const at::Tensor& t) {
+    return t.defined() ? std::optional<at::Tensor>(t) : std::nullopt;
+  };
+  return LinearFunction::apply(rows, weight_, given(bias_),
+                               given(adapter_ ? adapter_->A : at::Tensor()), given(B[0]),
+                               given(B[1]), given(B[2]), this, DropoutSeed::current());
 }
 
 }  // namespace finer

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "finer/nn/packed_weight.h"
 #include "finer/nn/weights.h"
 
 #include <ATen/core/Generator.h>
@@ -61,9 +62,14 @@ class Linear {
   /// x_TD [T, in] (or [..., in]) in the weight's dtype; returns [T, sum of out].
   at::Tensor forward(const at::Tensor& x) const;
 
+  /// For models that only answer: a large float32 weight on the CPU goes over into the layout that
+  /// oneDNN multiplies with (packed_weight.h), and is not kept beside it. Nothing may train, visit
+  /// or replace the weight after it.
+  void pack();
+
   void visit_weights(const WeightVisitor& visit) const;
   const std::vector<Part>& parts() const { return parts_; }
-  int64_t in_features() const { return weight_.size(1); }
+  int64_t in_features() const { return in_; }
   int64_t part_offset(size_t part) const { return offsets_[part]; }
   bool has_bias() const { return bias_.defined(); }
   /// The part's rows of the weight, a view.
@@ -75,9 +81,13 @@ class Linear {
   at::Tensor& bias() { return bias_; }      // [sum of out] or undefined
 
  private:
+  at::Tensor apply_trainable(const at::Tensor& rows, const at::Tensor (&B)[3]) const;
+
   std::vector<Part> parts_;
   std::vector<int64_t> offsets_;  // [parts + 1]
+  int64_t in_ = 0;
   at::Tensor weight_, bias_;
+  PackedWeight packed_;  // instead of weight_
   std::shared_ptr<Adapter> adapter_;
 };
 

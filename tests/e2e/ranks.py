@@ -172,6 +172,39 @@ def stopped(jobs):
     jobs.test.check(jobs.result("stopped") == jobs.result("two"), "after SIGTERM: RUN/adapter differs from an unbroken run's")
 
 
+def own_launcher(jobs):
+    """finer-train --ranks: the bytes of other launchers; signals go on; what is wrong is told once."""
+    def start(output, *more, environment=None, settings=None):
+        return [jobs.popen(jobs.command(output, "--ranks", 2, *more, settings=settings), environment)]
+
+    jobs.done(start("own"), "--ranks 2")
+    jobs.test.check(jobs.result("own") == jobs.result("two"), "--ranks 2: RUN/adapter differs from that of other launchers")
+    job = start("own-stopped")
+    jobs.wait_for_step(job, "own-stopped", 4)
+    job[0].send_signal(signal.SIGTERM)
+    (code, err), = jobs.finish(job)
+    jobs.test.check(code == 143, f"--ranks 2, SIGTERM: exit code {code}, expected 143\n{err}")
+    jobs.done(start("own-stopped"), "--ranks 2, going on")
+    jobs.test.check(jobs.result("own-stopped") == jobs.result("two"), "--ranks 2 after SIGTERM: RUN/adapter differs")
+    job, started = start("own-lost", settings=LONG), time.monotonic()
+    jobs.wait_for_step(job, "own-lost", 3)
+    os.kill(rank_jobs.ranks_below(job[0].pid)[1], signal.SIGKILL)
+    (code, err), = jobs.finish(job)
+    jobs.test.check(code in (1, 137) and "has given no sign" in err, f"--ranks 2, kill -9 of one: exit code {code}\n{err}")
+    job = start("own-orphans", settings=LONG)
+    jobs.wait_for_step(job, "own-orphans", 3)
+    ranks = rank_jobs.ranks_below(job[0].pid)
+    os.kill(job[0].pid, signal.SIGKILL)  # nobody is left to wait for them: they stop and save
+    rank_jobs.wait_until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in ranks), 20)
+    jobs.test.check(len(ranks) == 2 and not any(os.path.exists(f"/proc/{pid}") for pid in ranks), "ranks outlive their parent")
+    jobs.finish(job)
+    for more, environment, words in ((["optim.lrr=1"], None, ["lrr"]), ([], {"RANK": "0", "WORLD_SIZE": "2",
+                                     "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1"}, ["--ranks", "leave"])):
+        (code, err), = jobs.finish(start("own-bad", *more, environment=environment))
+        told = [line for line in err.splitlines() if line]
+        jobs.test.check(code == 2 and len(told) == 1 and all(word in told[0] for word in words), f"--ranks, {words}: {code}\n{err}")
+
+
 def check_ranks(jobs):
     port = rank_jobs.free_port()
     job = [jobs.popen([str(jobs.test.bin / "finer-train"), "--check-ranks", "--most-mb", "4"],
@@ -247,7 +280,7 @@ def open_mpi(jobs):
 
 def body(test):
     jobs = rank_jobs.Jobs(test)
-    parts = (counts, same_bytes, other_count, few_samples, measured, disagree, broken_sample, lost_rank, missing_rank, stopped, check_ranks,
+    parts = (counts, same_bytes, other_count, few_samples, measured, disagree, broken_sample, lost_rank, missing_rank, stopped, own_launcher, check_ranks,
              evaluation, open_mpi)
     only = os.environ.get("FINER_ONLY", "").split()
     for part in parts:

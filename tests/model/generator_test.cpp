@@ -17,14 +17,14 @@ namespace {
 
 // A LLaVA with grouped queries and heads that the CPU kernel takes; the weights spread enough for
 // greedy text to be sure of itself.
-std::unique_ptr<Llava> small_llava(const std::string& dtype = "float32") {
+std::unique_ptr<Llava> small_llava(const std::string& dtype = "float32", int64_t width = 64) {
   ModelConfig model;
   model.use_from_scratch = true;
   model.dtype = dtype;
   auto& c = model.from_scratch;
   c.language = {.vocab_size = 300,
-                .width = 64,
-                .mlp_width = 96,
+                .width = width,
+                .mlp_width = width * 3 / 2,
                 .num_layers = 3,
                 .num_heads = 4,
                 .num_kv_heads = 2,
@@ -101,6 +101,19 @@ std::vector<GeneratePrompt> mixed_prompts(const Llava& model, int64_t longest = 
 }
 
 }  // namespace
+
+TEST_CASE("a packed model answers as it did before", "[model][generator]") {
+  const auto model = small_llava("float32", 384);
+  const auto prompts = mixed_prompts(*model, 32);
+  std::vector<std::vector<int64_t>> expected;
+  for (const auto& prompt : prompts) expected.push_back(plain(*model, prompt));
+  model->language().pack();
+  REQUIRE(!model->language().linears().back()->weight().defined());
+  for (const int64_t batch : {1, 16}) {
+    Generator generator(*model, {.max_sequences = batch});
+    CHECK(answers_of(generator, prompts) == expected);
+  }
+}
 
 TEST_CASE("greedy answers are those of the plain way, whatever the batch", "[model][generator]") {
   const auto model = small_llava();

@@ -2,6 +2,8 @@
 
 #include "tests/tensors.h"
 
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/allclose.h>
 #include <catch2/catch.hpp>
 #include <torch/csrc/autograd/autograd.h>
 
@@ -59,6 +61,38 @@ LinearGradients gradients(Projections& p, const at::Tensor& x, const at::Tensor&
 }
 
 }  // namespace
+
+TEST_CASE("a packed weight gives the plain product, with bias and adapter", "[nn]") {
+  Linear layer({{"q", 300}, {"k", 200}}, 401, true, at::kFloat);
+  layer.weight() = drawn({500, 401}, 1).mul(0.05);
+  layer.bias() = drawn({500}, 2);
+  auto adapter = std::make_shared<Adapter>();
+  adapter->A = leaf(drawn({4, 401}, 3).mul(0.05));
+  adapter->parts = {{.part = 1, .rank = 4, .scale = 2.0, .B = leaf(drawn({200, 4}, 4))}};
+  const auto weight = layer.weight().clone();
+  for (const bool has_adapter : {false, true}) {
+    layer.adapter() = has_adapter ? adapter : nullptr;
+    for (const int64_t T : {1, 7, 64}) {
+      const auto x = drawn({T, 401}, 10 + static_cast<uint64_t>(T));
+      layer.weight() = weight;
+      const at::NoGradGuard no_gradients;
+      const auto expected = layer.forward(x);
+      Linear packed = layer;
+      packed.pack();
+      REQUIRE(!packed.weight().defined());
+      CHECK(at::allclose(packed.forward(x), expected, 1e-5, 1e-5));
+      CHECK(at::allclose(packed.forward(x.view({1, T, 401})), expected.unsqueeze(0), 1e-5, 1e-5));
+    }
+  }
+}
+
+TEST_CASE("what gains nothing by packing stays as it is", "[nn]") {
+  Linear small({{"q", 10}}, 12, false, at::kFloat), other({{"q", 500}}, 500, false, at::kBFloat16);
+  small.pack();
+  other.pack();
+  CHECK(small.weight().defined());
+  CHECK(other.weight().defined());
+}
 
 TEST_CASE("a Linear with adapters equals at::linear and low-rank sums, gradients included",
           "[nn]") {
