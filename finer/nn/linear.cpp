@@ -1,9 +1,8 @@
 #include "finer/nn/linear.h"
 
 #include "finer/core/error.h"
-#include "finer/core/rng.h"
+#include "finer/nn/dropout.h"
 
-#include <ATen/CPUGeneratorImpl.h>
 #include <ATen/TensorOperators.h>
 #include <torch/csrc/autograd/custom_function.h>
 
@@ -19,24 +18,13 @@ using torch::autograd::variable_list;
 
 std::atomic<uint64_t> g_dropout_seed{0};
 
-// 1 / keep where kept, 0 elsewhere, in dtype of x. Each kind of device draws with its own
-// generator.
-at::Tensor dropout_mask(const at::Tensor& x, const Adapter& adapter, uint64_t seed) {
-  auto generator = at::make_generator<at::CPUGeneratorImpl>(mix_seed(seed, hash_bytes(adapter.id)));
-  const double keep = 1.0 - adapter.dropout;
-  if (x.is_cpu()) return at::empty_like(x).bernoulli_(keep, generator).mul_(1.0 / keep);
-  auto device_generator = at::globalContext().defaultGenerator(x.device()).clone();
-  device_generator.set_current_seed(mix_seed(seed, hash_bytes(adapter.id)));
-  return at::empty_like(x).bernoulli_(keep, device_generator).mul_(1.0 / keep);
-}
-
 // y_part += scale * (mask(x) A^T) B^T for each adapted part; returns mask(x) A^T [T, sum of R].
 at::Tensor add_adapter(at::Tensor& y, const at::Tensor& x, const Linear& layer, const at::Tensor& A,
                        const at::Tensor* const* Bs, uint64_t seed) {
   const auto& adapter = *layer.adapter();
   const auto dtype = x.scalar_type();
   const bool drops = adapter.dropout > 0 && seed != 0;
-  const auto u = at::mm(drops ? x * dropout_mask(x, adapter, seed) : x, A.to(dtype).t());
+  const auto u = at::mm(drops ? drop(x, adapter.dropout, seed, adapter.id) : x, A.to(dtype).t());
   int64_t row = 0;
   for (size_t i = 0; i < adapter.parts.size(); ++i) {
     const auto& part = adapter.parts[i];
@@ -110,12 +98,14 @@ class LinearFunction : public Function<LinearFunction> {
       row += part.rank;
     }
     const bool drops = adapter->dropout > 0 && seed != 0;
-    const auto mask = drops ? dropout_mask(x, *adapter, seed) : at::Tensor();
-    out[3] = at::mm(du.t(), drops ? x * mask : x).to(at::kFloat);
+    const auto dropped = [&](const at::Tensor& t) {
+      return drops ? drop(t, adapter->dropout, seed, adapter->id) : t;
+    };
+    out[3] = at::mm(du.t(), dropped(x)).to(at::kFloat);
     if (needs_dx) {
       const auto A_typed = A.to(dtype);
       if (drops) {
-        out[0].add_(at::mm(du, A_typed).mul_(mask));
+        out[0].add_(dropped(at::mm(du, A_typed)));
       } else {
         out[0].addmm_(du, A_typed);
       }
