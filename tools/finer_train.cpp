@@ -17,12 +17,14 @@ int main(int argc, char** argv) {
   int ranks = 1;
   auto* file_option = app.add_option("recipe", recipe_file, "YAML recipe (docs/recipes.md)");
   app.add_option("overrides", overrides, "key=value, over the recipe: optim.lr=1e-4");
-  app.add_flag("--dry-run", is_dry, "check everything, print the plan, train nothing");
+  auto* dry_flag =
+      app.add_flag("--dry-run", is_dry, "check everything, print the plan, train nothing");
   app.add_option("--resume", resume, "auto | never | a checkpoint directory")
       ->capture_default_str();
   app.add_flag("--explain", explains, "print every key of a recipe");
   app.add_option("--ranks", ranks, "start so many ranks on this machine, as torchrun would")
-      ->check(CLI::Range(1, 256));
+      ->check(CLI::Range(1, 256))
+      ->excludes(dry_flag);
   app.add_flag("--check-ranks", checks_ranks,
                "with --ranks, or under torchrun, srun or mpirun: form the group, time its links, "
                "train nothing");

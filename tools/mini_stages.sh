@@ -38,5 +38,5 @@ make_world() {
 evaluate() {
   local recipe=$1
   shift
-  "$bin/finer-eval" "$recipes/$recipe.yaml" "${eval_options[@]}" "$@" >/dev/null
+  "$bin/finer-eval" --ranks 2 "$recipes/$recipe.yaml" threads=1 "${eval_options[@]}" "$@" >/dev/null
 }

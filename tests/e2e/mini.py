@@ -4,6 +4,7 @@ reads, that nothing held out is in a training file, and that such a thing is fou
 
     mini.py BIN"""
 import json
+import time
 
 import harness
 
@@ -11,7 +12,23 @@ RECIPES = harness.ROOT / "recipes" / "mini"
 WORLD = ("--concepts", 5, "--held-out", 1, "--specimens", 60, "--train-pictures", 2, "--known-pictures", 1,
          "--held-out-pictures", 1, "--probe-pictures", 4, "--text-variants", 2, "--chats", 1)
 ARMS = ("direct", "attr-seek", "no-answer", "name-first")
-STEPS = ("optim.steps=3", "batch.samples=12")
+STEPS = ("optim.steps=8", "batch.samples=12", "checkpoint.every_steps=2")
+
+
+def killed(test, stage):
+    """The stage into a folder of its own, killed on its way and started again: the same bytes."""
+    command = ("finer-train", RECIPES / f"{stage}.yaml", *STEPS, f"output=again-{stage}")
+    metrics = test.work / f"again-{stage}" / "metrics.jsonl"
+    process = test.start(*command)
+    while process.poll() is None and (not metrics.exists() or metrics.read_bytes().count(b"\n") < 4):
+        time.sleep(0.002)
+    test.check(process.poll() is None, f"{stage}: it ended before it was killed")
+    process.kill()
+    process.communicate()
+    code, _, err = test.run(*command)
+    test.check(code == 0 and "step-" in err, f"{stage}, started again: exit code {code}\n{err}")
+    first, second = (sorted((test.work / folder).glob("*/*.safetensors")) for folder in (stage, f"again-{stage}"))
+    test.check(first and [p.read_bytes() for p in first] == [p.read_bytes() for p in second], f"{stage}, killed: other weights")
 
 
 def body(test):
@@ -54,6 +71,12 @@ def body(test):
         test.check({row["set"] for row in rows} == {"held-out", "known"}, f"{evaluation}: sets of the fine rows")
         test.check(len({row["model"] for row in rows}) == models, f"{evaluation}: {len(rows)} rows, expected {models} models")
         test.check("bear in mind" in (out / "report.html").read_text(), f"{evaluation}: report.html lacks its caveats")
+    for stage in ("text", "visual", "direct", "attr-seek", "no-answer"):
+        killed(test, stage)
+    run("finer-eval", RECIPES / "eval.yaml", *quick, "output=eval-again", "models.1.adapter=again-direct/adapter",
+        "models.2.adapter=again-attr-seek/adapter", "models.3.adapter=again-no-answer/adapter")
+    tables = [(test.work / folder / "table.txt").read_text() for folder in ("eval", "eval-again")]
+    test.check(tables[0] == tables[1], "stages that were killed and went on: another table")
     out, _ = run("finer-eval", "seeds", "eval", "eval")
     test.check("attr-seek less direct" in out, f"finer-eval seeds: {out}")
     _, err = run("finer-eval", "seeds", "eval", "eval-controls", code=2)

@@ -41,8 +41,8 @@ class Prototype:
     def arms_and_evaluation(self):
         text = self.run("--start", "s1", "--save", "1")
         times = ast.literal_eval(re.search(r"TIMES (\{.*\})", text)[1])
-        print("  prototype, held-out fine: " + ", ".join(
-            f"{name} {value}" for name, value in re.findall(r"(?:direct|seek) held.*?\"(fine_(?:direct|seek))\": ([\d.]+)", text)))
+        scores = [re.search(rf'{arm} held .*?"fine_{arm}": ([\d.]+)', text)[1] for arm in ("direct", "seek")]
+        print(f"  prototype, fine EM on held-out pictures: direct {scores[0]}, ATTR SEEK {scores[1]}")
         return {"direct and attr-seek": times["S2_direct"] + times["S2_seek"],
                 "evaluation": sum(times[key] for key in ("eval_base", "eval_direct", "eval_seek"))}
 
