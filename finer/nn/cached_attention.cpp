@@ -278,12 +278,32 @@ at::Tensor attend_kernel(const at::Tensor& qkv_TX, const CachedView& view, const
   return out_TX;
 }
 
+// Keys and values of each row into its slot, rows shared out over threads.
+void store_rows(const at::Tensor& qkv_TX, const CachedView& view, KvLayer& layer,
+                const AttentionConfig& config) {
+  const int64_t H = config.num_heads, K = config.num_kv_heads, C = config.head_size;
+  const int64_t stride = qkv_TX.stride(0), num_slots = layer.keys.size(1);
+  const float* rows = qkv_TX.const_data_ptr<float>();
+  float *keys = layer.keys.data_ptr<float>(), *values = layer.values.data_ptr<float>();
+  at::parallel_for(0, view.num_rows(), rows_a_task(2 * K * C), [&](int64_t begin, int64_t end) {
+    for (int64_t t = begin; t < end; ++t) {
+      const float *key = rows + t * stride + H * C, *value = key + K * C;
+      const int64_t slot = view.writes_to[static_cast<size_t>(t)];
+      for (int64_t k = 0; k < K; ++k) {
+        std::copy_n(key + k * C, C, keys + (k * num_slots + slot) * C);
+        std::copy_n(value + k * C, C, values + (k * num_slots + slot) * C);
+      }
+    }
+  });
+}
+
 void rotate_and_store(const at::Tensor& qkv_TX, const RopeRows& rope, const CachedView& view,
                       KvLayer& layer, const AttentionConfig& config) {
   const int64_t H = config.num_heads, K = config.num_kv_heads, C = config.head_size;
   FINER_CHECK(qkv_TX.size(1) == (H + 2 * K) * C && qkv_TX.size(0) == view.num_rows(),
               "qkv holds H + 2K heads of every row");
   rotate_heads_(qkv_TX, H + K, rope.cos, rope.sin, +1);
+  if (has_cached_kernel(qkv_TX.options(), config)) return store_rows(qkv_TX, view, layer, config);
   const auto heads = [&](int64_t first) {  // [K, T, C]
     return qkv_TX.narrow(1, first * C, K * C).view({view.num_rows(), K, C}).transpose(0, 1);
   };
