@@ -213,7 +213,7 @@ TEST_CASE("a rank that falls silent is named with what it did last, by one rank"
   Shared shared;
   Watch first(std::make_unique<LocalStore>(shared), watch_config(0));
   first.mark(Doing::kWaiting, "step 7, the sum of the gradients");
-  shared.values["sign/1"] = "3 4 0 step 7, pass 2";  // and never again
+  LocalStore(shared).set("sign/1", "3 4 0 step 7, pass 2");  // and never again
   const auto verdict = first.explain("connection closed");
   CHECK(verdict.is_ours);
   CHECK(verdict.exit_code == 1);
