@@ -49,7 +49,7 @@ int main(int argc, char** argv) {
       return 0;
     }
     const auto recipe = finer::load_recipe(recipe_file, overrides);
-    if (ranks > 1 && !is_dry) return finer::cli::start_ranks(ranks, argv);
+    if (ranks > 1) return finer::cli::start_ranks(ranks, argv);
     const auto evaluation = finer::make_train_eval();
     if (is_dry) {
       finer::dry_run(recipe, resume, evaluation.get());

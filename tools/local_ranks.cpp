@@ -56,7 +56,7 @@ std::vector<char*> without_option(char** argv) {
   return out;
 }
 
-[[noreturn]] void become_rank(int rank, int count, int port, pid_t parent, char** argv) {
+[[noreturn]] void become_rank(int rank, int count, int port, pid_t parent, char* const* argv) {
   prctl(PR_SET_PDEATHSIG, SIGTERM);
   if (getppid() != parent) _exit(143);  // it died before the line above
   setpgid(0, 0);                        // a terminal's Ctrl-C comes once, from the parent
@@ -99,7 +99,7 @@ int start_ranks(int count, char** argv) {
   int exit_code = 0;
   for (int rank = 0; rank < count; ++rank) {
     const pid_t child = fork();
-    if (child == 0) become_rank(rank, count, port, self, const_cast<char**>(arguments.data()));
+    if (child == 0) become_rank(rank, count, port, self, arguments.data());
     if (child < 0) {
       const std::string fault = reason();
       for (const pid_t other : running) kill(other, SIGTERM);

@@ -1,6 +1,7 @@
 #include "finer/eval/linear_probe.h"
 
 #include "finer/core/error.h"
+#include "finer/core/joined.h"
 #include "finer/core/log.h"
 #include "finer/core/quote.h"
 #include "finer/core/rng.h"
@@ -31,10 +32,7 @@ constexpr int64_t kPicturesAPass = 16;
 // The label that a record has at a level: a fine class, or the first of its labels.
 std::string label_of(const data::UnifiedRecord& record, Level level) {
   if (level == Level::kHighCoarse) return record.superordinate;
-  const auto& labels = level == Level::kCoarse ? record.coarse : record.fine;
-  std::string text;
-  for (const auto& label : labels) text += (text.empty() ? "" : ", ") + label;
-  return text;
+  return joined(level == Level::kCoarse ? record.coarse : record.fine);
 }
 
 struct Labelled {

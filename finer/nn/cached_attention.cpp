@@ -297,13 +297,17 @@ void store_rows(const at::Tensor& qkv_TX, const CachedView& view, KvLayer& layer
   });
 }
 
-void rotate_and_store(const at::Tensor& qkv_TX, const RopeRows& rope, const CachedView& view,
-                      KvLayer& layer, const AttentionConfig& config) {
+void rotate(const at::Tensor& qkv_TX, const RopeRows& rope, const CachedView& view,
+            const AttentionConfig& config) {
   const int64_t H = config.num_heads, K = config.num_kv_heads, C = config.head_size;
   FINER_CHECK(qkv_TX.size(1) == (H + 2 * K) * C && qkv_TX.size(0) == view.num_rows(),
               "qkv holds H + 2K heads of every row");
   rotate_heads_(qkv_TX, H + K, rope.cos, rope.sin, +1);
-  if (has_cached_kernel(qkv_TX.options(), config)) return store_rows(qkv_TX, view, layer, config);
+}
+
+void store_rows_plain(const at::Tensor& qkv_TX, const CachedView& view, KvLayer& layer,
+                      const AttentionConfig& config) {
+  const int64_t H = config.num_heads, K = config.num_kv_heads, C = config.head_size;
   const auto heads = [&](int64_t first) {  // [K, T, C]
     return qkv_TX.narrow(1, first * C, K * C).view({view.num_rows(), K, C}).transpose(0, 1);
   };
@@ -360,14 +364,16 @@ at::Tensor attend_cached(const at::Tensor& qkv_TX, const RopeRows& rope, const C
                          KvLayer& layer, const AttentionConfig& config) {
   if (!has_cached_kernel(qkv_TX.options(), config))
     return attend_cached_plain(qkv_TX, rope, view, layer, config);
-  rotate_and_store(qkv_TX, rope, view, layer, config);
+  rotate(qkv_TX, rope, view, config);
+  store_rows(qkv_TX, view, layer, config);
   return attend_kernel(qkv_TX, view, layer, config);
 }
 
 at::Tensor attend_cached_plain(const at::Tensor& qkv_TX, const RopeRows& rope,
                                const CachedView& view, KvLayer& layer,
                                const AttentionConfig& config) {
-  rotate_and_store(qkv_TX, rope, view, layer, config);
+  rotate(qkv_TX, rope, view, config);
+  store_rows_plain(qkv_TX, view, layer, config);
   const int64_t H = config.num_heads, K = config.num_kv_heads, C = config.head_size, G = H / K;
   const double scale = 1.0 / std::sqrt(static_cast<double>(C));
   auto out_TX = at::empty({view.num_rows(), H * C}, qkv_TX.options());

@@ -19,17 +19,17 @@ using torch::autograd::variable_list;
 std::atomic<uint64_t> g_dropout_seed{0};
 
 // y_part += scale * (mask(x) A^T) B^T for each adapted part; returns mask(x) A^T [T, sum of R].
-at::Tensor add_adapter(at::Tensor& y, const at::Tensor& x, const Linear& layer, const at::Tensor& A,
-                       const at::Tensor* const* Bs, uint64_t seed) {
+at::Tensor add_adapter(const at::Tensor& y, const at::Tensor& x, const Linear& layer,
+                       uint64_t seed) {
   const auto& adapter = *layer.adapter();
   const auto dtype = x.scalar_type();
   const bool drops = adapter.dropout > 0 && seed != 0;
-  const auto u = at::mm(drops ? drop(x, adapter.dropout, seed, adapter.id) : x, A.to(dtype).t());
+  const auto u =
+      at::mm(drops ? drop(x, adapter.dropout, seed, adapter.id) : x, adapter.A.to(dtype).t());
   int64_t row = 0;
-  for (size_t i = 0; i < adapter.parts.size(); ++i) {
-    const auto& part = adapter.parts[i];
+  for (const auto& part : adapter.parts) {
     auto y_part = y.narrow(1, layer.part_offset(part.part), layer.parts()[part.part].out);
-    y_part.addmm_(u.narrow(1, row, part.rank), Bs[i]->to(dtype).t(), 1, part.scale);
+    y_part.addmm_(u.narrow(1, row, part.rank), part.B.to(dtype).t(), 1, part.scale);
     row += part.rank;
   }
   return u;
@@ -55,8 +55,7 @@ class LinearFunction : public Function<LinearFunction> {
     const auto W_t = weight.to(dtype).t();
     auto y = bias.defined() ? at::addmm(bias.to(dtype), x, W_t) : at::mm(x, W_t);
     const auto& adapter = layer->adapter();
-    const at::Tensor* Bs[] = {&B0, &B1, &B2};
-    const auto u = adapter ? add_adapter(y, x, *layer, A, Bs, seed) : at::Tensor();
+    const auto u = adapter ? add_adapter(y, x, *layer, seed) : at::Tensor();
     ctx->save_for_backward(
         {adapter || weight.requires_grad() ? x : at::Tensor(), weight, A, B0, B1, B2, u});
     ctx->saved_data["layer"] = static_cast<int64_t>(reinterpret_cast<intptr_t>(layer));
@@ -149,26 +148,25 @@ void Linear::visit_weights(const WeightVisitor& visit) const {
 
 at::Tensor Linear::forward(const at::Tensor& x) const {
   const auto rows = x.dim() == 2 ? x : x.reshape({-1, x.size(-1)});
-  at::Tensor B[3];
-  if (adapter_) {
-    for (size_t i = 0; i < adapter_->parts.size(); ++i) B[i] = adapter_->parts[i].B;
-  }
-  at::Tensor y;
-  if (packed_.defined()) {
-    y = packed_.multiply(rows, bias_);
-    const at::Tensor* Bs[] = {&B[0], &B[1], &B[2]};
-    const at::NoGradGuard no_gradients;
-    if (adapter_) add_adapter(y, rows, *this, adapter_->A, Bs, DropoutSeed::current());
-  } else {
-    y = apply_trainable(rows, B);
-  }
+  auto y = packed_.defined() ? multiply_packed(rows) : apply_trainable(rows);
   if (x.dim() == 2) return y;
   auto shape = x.sizes().vec();
   shape.back() = y.size(1);
   return y.view(shape);
 }
 
-at::Tensor Linear::apply_trainable(const at::Tensor& rows, const at::Tensor (&B)[3]) const {
+at::Tensor Linear::multiply_packed(const at::Tensor& rows) const {
+  auto y = packed_.multiply(rows, bias_);
+  const at::NoGradGuard no_gradients;
+  if (adapter_) add_adapter(y, rows, *this, DropoutSeed::current());
+  return y;
+}
+
+at::Tensor Linear::apply_trainable(const at::Tensor& rows) const {
+  at::Tensor B[3];
+  if (adapter_) {
+    for (size_t i = 0; i < adapter_->parts.size(); ++i) B[i] = adapter_->parts[i].B;
+  }
   // apply() takes no undefined tensor, only an empty optional
   const auto given = [](const at::Tensor& t) {
     return t.defined() ? std::optional<at::Tensor>(t) : std::nullopt;

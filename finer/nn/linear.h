@@ -81,7 +81,8 @@ class Linear {
   at::Tensor& bias() { return bias_; }      // [sum of out] or undefined
 
  private:
-  at::Tensor apply_trainable(const at::Tensor& rows, const at::Tensor (&B)[3]) const;
+  at::Tensor multiply_packed(const at::Tensor& rows) const;
+  at::Tensor apply_trainable(const at::Tensor& rows) const;
 
   std::vector<Part> parts_;
   std::vector<int64_t> offsets_;  // [parts + 1]

@@ -97,7 +97,7 @@ def main():
             found.update(getattr(side, stage)())
         print(f"  {stage.replace('_', ' ')}: done", flush=True)
     print(f"{'stage':22s} {'prototype':>10s} {'finer':>10s} {'ratio':>7s}")
-    both = [stage for stage in seconds[0]]
+    both = list(seconds[0])
     for stage in both:
         print(f"{stage:22s} {seconds[0][stage]:8.1f} s {seconds[1][stage]:8.1f} s {seconds[0][stage] / seconds[1][stage]:6.2f}x")
     totals = [sum(found[stage] for stage in both) for found in seconds]
