@@ -1,6 +1,7 @@
 #include "finer/model/clip_vision.h"
 
 #include "finer/core/error.h"
+#include "finer/nn/attention.h"
 #include "finer/nn/mlp.h"
 
 namespace finer {
@@ -19,12 +20,8 @@ ClipLayer::ClipLayer(const std::string& path, const VisionConfig& c, at::TensorO
       is_quick_gelu_(c.activation == "quick_gelu") {}
 
 at::Tensor ClipLayer::forward(const at::Tensor& x_NPD) const {
-  const int64_t N = x_NPD.size(0), P = x_NPD.size(1), D = x_NPD.size(2), C = D / num_heads_;
-  const auto qkv = qkv_proj.forward(norm1.forward(x_NPD))
-                       .view({N, P, 3, num_heads_, C})
-                       .permute({2, 0, 3, 1, 4});
-  const auto attended = at::scaled_dot_product_attention(qkv[0], qkv[1], qkv[2]);  // [N, H, P, C]
-  const auto h_NPD = x_NPD + out_proj.forward(attended.transpose(1, 2).reshape({N, P, D}));
+  const auto attended = attend_all(qkv_proj.forward(norm1.forward(x_NPD)), num_heads_);
+  const auto h_NPD = x_NPD + out_proj.forward(attended);
   const auto inner = fc1.forward(norm2.forward(h_NPD));
   return h_NPD + fc2.forward(is_quick_gelu_ ? quick_gelu(inner) : at::gelu(inner));
 }

@@ -4,6 +4,7 @@
 #include "finer/nn/cached_attention.h"
 #include "finer/nn/rope.h"
 #include "finer/nn/rows.h"
+#include "finer/nn/short_attention.h"
 
 #include <ATen/Parallel.h>
 #include <ATen/core/LegacyTypeDispatch.h>
@@ -11,6 +12,7 @@
 #include <ATen/ops/_flash_attention_forward.h>
 #include <ATen/ops/_scaled_dot_product_flash_attention_for_cpu.h>
 #include <ATen/ops/_scaled_dot_product_flash_attention_for_cpu_backward.h>
+#include <ATen/ops/scaled_dot_product_attention.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <algorithm>
@@ -152,6 +154,8 @@ at::Tensor attend_packed(const at::Tensor& qkv_TX, const RopeRows& rope, const P
   const int64_t H = config.num_heads, K = config.num_kv_heads, C = config.head_size;
   FINER_CHECK(qkv_TX.size(1) == (H + 2 * K) * C, "qkv holds H + 2K heads");
   const bool is_half = qkv_TX.scalar_type() == at::kHalf || qkv_TX.scalar_type() == at::kBFloat16;
+  if (takes_short_attention(qkv_TX, C, packing.max_length))
+    return attend_short(qkv_TX, rope, packing.bounds, config);
   if (qkv_TX.is_cpu())
     return CpuAttendFunction::apply(qkv_TX, rope.cos, rope.sin, packing.bounds, H, K, C);
   if (is_half && C % 8 == 0 && C <= 256) {
@@ -187,6 +191,24 @@ at::Tensor attend_plain(const at::Tensor& qkv_TX, const RopeRows& rope, const Pa
         at::matmul(scores.softmax(-1, at::kFloat).to(v.scalar_type()), v).transpose(0, 1));
   }
   return at::cat(outs).reshape({T, H * C});
+}
+
+at::Tensor attend_all(const at::Tensor& qkv_NPX, int64_t num_heads) {
+  const int64_t N = qkv_NPX.size(0), P = qkv_NPX.size(1), D = qkv_NPX.size(2) / 3;
+  const int64_t C = D / num_heads;
+  if (!takes_short_attention(qkv_NPX, C, P)) return attend_all_plain(qkv_NPX, num_heads);
+  std::vector<int64_t> bounds;
+  for (int64_t n = 0; n <= N; ++n) bounds.push_back(n * P);
+  const AttentionConfig config{
+      .width = D, .num_heads = num_heads, .num_kv_heads = num_heads, .head_size = C};
+  return attend_short(qkv_NPX.view({N * P, 3 * D}), std::nullopt, bounds, config).view({N, P, D});
+}
+
+at::Tensor attend_all_plain(const at::Tensor& qkv_NPX, int64_t num_heads) {
+  const int64_t N = qkv_NPX.size(0), P = qkv_NPX.size(1), D = qkv_NPX.size(2) / 3;
+  const auto qkv = qkv_NPX.view({N, P, 3, num_heads, D / num_heads}).permute({2, 0, 3, 1, 4});
+  const auto out_NHPC = at::scaled_dot_product_attention(qkv[0], qkv[1], qkv[2]);
+  return out_NHPC.transpose(1, 2).reshape({N, P, D});
 }
 
 Attention::Attention(const std::string& path, const AttentionConfig& config,

@@ -32,16 +32,25 @@ struct RopeRows {
 ///          have kept it
 /// returns  [T, H * C]
 ///
-/// CPU: one fused call a sequence. CUDA, 16-bit, C a multiple of 8 up to 256: the variable-length
-/// flash kernel, which wants a card of compute capability 8.0. Everything else on CUDA:
-/// attend_plain. Source: https://arxiv.org/abs/2205.14135; grouped queries:
-/// https://arxiv.org/abs/2305.13245.
+/// CPU: attend_short where it takes them, else one fused call a sequence. CUDA, 16-bit, C a
+/// multiple of 8 up to 256: the variable-length flash kernel, which wants a card of compute
+/// capability 8.0. Everything else on CUDA: attend_plain. Source: https://arxiv.org/abs/2205.14135;
+/// grouped queries: https://arxiv.org/abs/2305.13245.
 at::Tensor attend_packed(const at::Tensor& qkv_TX, const RopeRows& rope, const Packing& packing,
                          const AttentionConfig& config);
 
 /// The same out of differentiable ATen operators, sequence by sequence: the oracle.
 at::Tensor attend_plain(const at::Tensor& qkv_TX, const RopeRows& rope, const Packing& packing,
                         const AttentionConfig& config);
+
+/// Attention of a vision encoder: every patch sees all of its picture.
+///
+/// qkv_NPX   [N, P, 3 * H * C], queries, keys and values of each patch
+/// returns   [N, P, H * C]
+at::Tensor attend_all(const at::Tensor& qkv_NPX, int64_t num_heads);
+
+/// The same by LibTorch's operator, for all devices and dtypes: the oracle.
+at::Tensor attend_all_plain(const at::Tensor& qkv_NPX, int64_t num_heads);
 
 /// Causal self-attention block of a decoder layer: q/k/v projection, attend_packed, output
 /// projection.

@@ -1,6 +1,7 @@
 #include "finer/nn/cached_attention.h"
 
 #include "finer/core/error.h"
+#include "finer/nn/cpu_lanes.h"
 #include "finer/nn/cpu_rows.h"
 #include "finer/nn/rope.h"
 
@@ -13,18 +14,6 @@
 namespace finer {
 
 namespace {
-
-// Eight floats as GCC's vectors: AVX2 where the processor has it, pairs of SSE elsewhere.
-using Lanes = float __attribute__((vector_size(32)));
-using IntLanes = int32_t __attribute__((vector_size(32)));
-using LooseLanes = float __attribute__((vector_size(32), aligned(4), may_alias));
-
-#define FINER_INLINE inline __attribute__((always_inline))
-#if defined(__x86_64__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__)
-#define FINER_CLONES __attribute__((target_clones("arch=x86-64-v3", "default"), optimize("O3")))
-#else
-#define FINER_CLONES
-#endif
 
 constexpr int64_t kTile = 4;    // queries that share the reading of a key
 constexpr int64_t kBlock = 64;  // keys between two rescalings
@@ -46,25 +35,6 @@ struct Tile {
   int64_t first_row, num_rows;
   int64_t shared_begin, shared_count;
 };
-
-// exp(x) for x <= 0, to about one unit in the last place: x = n ln 2 + f, Taylor's row for f.
-FINER_INLINE void exp_lanes(Lanes& x) {
-  const Lanes lowest = Lanes{} - 87.0F;
-  x = x > lowest ? x : lowest;
-  const Lanes magic = Lanes{} + 12582912.0F;  // adding it rounds to whole numbers
-  const Lanes n = (x * 1.44269504F + magic) - magic;
-  const Lanes f = (x - n * 0.693145752F) - n * 1.42860677e-6F;  // ln 2 in two parts
-  Lanes p = Lanes{} + 1.0F / 5040;
-  p = p * f + 1.0F / 720;
-  p = p * f + 1.0F / 120;
-  p = p * f + 1.0F / 24;
-  p = p * f + 1.0F / 6;
-  p = p * f + 0.5F;
-  p = p * f + 1.0F;
-  p = p * f + 1.0F;
-  const IntLanes exponent = (__builtin_convertvector(n, IntLanes) + 127) << 23;
-  x = p * (Lanes)exponent;  // the same bits
-}
 
 // Sums of the lanes of four vectors.
 FINER_INLINE void sum_lanes(const Lanes& a, const Lanes& b, const Lanes& c, const Lanes& d,
@@ -101,11 +71,11 @@ FINER_INLINE void go_on(const KernelArgs& a, const float* const* q, int64_t head
           k[i] = a.keys + int64_t{block[std::min(j + i, n - 1)]} * C + head_offset;
         Lanes s0{}, s1{}, s2{}, s3{};
         for (int64_t c = 0; c < C; c += 8) {
-          const Lanes x = *reinterpret_cast<const LooseLanes*>(q[0] + c);
-          s0 += x * *reinterpret_cast<const LooseLanes*>(k[0] + c);
-          s1 += x * *reinterpret_cast<const LooseLanes*>(k[1] + c);
-          s2 += x * *reinterpret_cast<const LooseLanes*>(k[2] + c);
-          s3 += x * *reinterpret_cast<const LooseLanes*>(k[3] + c);
+          const Lanes x = load_lanes(q[0] + c);
+          s0 += x * load_lanes(k[0] + c);
+          s1 += x * load_lanes(k[1] + c);
+          s2 += x * load_lanes(k[2] + c);
+          s3 += x * load_lanes(k[3] + c);
         }
         sum_lanes(s0, s1, s2, s3, &weights[0][j]);  // j + 4 <= kBlock
       }
@@ -115,18 +85,18 @@ FINER_INLINE void go_on(const KernelArgs& a, const float* const* q, int64_t head
         const float* k1 = a.keys + int64_t{block[std::min(j + 1, n - 1)]} * C + head_offset;
         Lanes s0{}, s1{}, s2{}, s3{}, t0{}, t1{}, t2{}, t3{};
         for (int64_t c = 0; c < C; c += 8) {
-          const Lanes x = *reinterpret_cast<const LooseLanes*>(k0 + c);
-          const Lanes y = *reinterpret_cast<const LooseLanes*>(k1 + c);
-          const Lanes q0 = *reinterpret_cast<const LooseLanes*>(q[0] + c);
+          const Lanes x = load_lanes(k0 + c);
+          const Lanes y = load_lanes(k1 + c);
+          const Lanes q0 = load_lanes(q[0] + c);
           s0 += x * q0;
           t0 += y * q0;
-          const Lanes q1 = *reinterpret_cast<const LooseLanes*>(q[1] + c);
+          const Lanes q1 = load_lanes(q[1] + c);
           s1 += x * q1;
           t1 += y * q1;
-          const Lanes q2 = *reinterpret_cast<const LooseLanes*>(q[2] + c);
+          const Lanes q2 = load_lanes(q[2] + c);
           s2 += x * q2;
           t2 += y * q2;
-          const Lanes q3 = *reinterpret_cast<const LooseLanes*>(q[3] + c);
+          const Lanes q3 = load_lanes(q[3] + c);
           s3 += x * q3;
           t3 += y * q3;
         }
@@ -154,9 +124,9 @@ FINER_INLINE void go_on(const KernelArgs& a, const float* const* q, int64_t head
       }
       Lanes sum{};
       for (int64_t j = 0; j < padded; j += 8) {
-        Lanes x = *reinterpret_cast<const LooseLanes*>(w + j) - greatest;
+        Lanes x = load_lanes(w + j) - greatest;
         exp_lanes(x);
-        *reinterpret_cast<LooseLanes*>(w + j) = x;
+        store_lanes(w + j, x);
         sum += x;
       }
       // what is hidden has come out as e^-87: nothing beside a sum of at least 1, but not zero
@@ -169,18 +139,16 @@ FINER_INLINE void go_on(const KernelArgs& a, const float* const* q, int64_t head
       constexpr int kWide = decltype(width)::value;
       Lanes acc[kQueries][kWide];
       for (int r = 0; r < kQueries; ++r)
-        for (int i = 0; i < kWide; ++i)
-          acc[r][i] = *reinterpret_cast<const LooseLanes*>(run.acc + r * C + c + 8 * i);
+        for (int i = 0; i < kWide; ++i) acc[r][i] = load_lanes(run.acc + r * C + c + 8 * i);
       for (int64_t j = 0; j < n; ++j) {
         const float* v = a.values + int64_t{block[j]} * C + head_offset + c;
         for (int i = 0; i < kWide; ++i) {
-          const Lanes x = *reinterpret_cast<const LooseLanes*>(v + 8 * i);
+          const Lanes x = load_lanes(v + 8 * i);
           for (int r = 0; r < kQueries; ++r) acc[r][i] += x * weights[r][j];
         }
       }
       for (int r = 0; r < kQueries; ++r)
-        for (int i = 0; i < kWide; ++i)
-          *reinterpret_cast<LooseLanes*>(run.acc + r * C + c + 8 * i) = acc[r][i];
+        for (int i = 0; i < kWide; ++i) store_lanes(run.acc + r * C + c + 8 * i, acc[r][i]);
     };
     int64_t c = 0;
     if constexpr (kQueries == 1) {

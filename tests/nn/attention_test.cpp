@@ -3,6 +3,7 @@
 #include "finer/nn/rope.h"
 #include "tests/tensors.h"
 
+#include <ATen/Parallel.h>
 #include <catch2/catch.hpp>
 #include <torch/csrc/autograd/autograd.h>
 
@@ -96,7 +97,7 @@ TEST_CASE("packed attention equals its plain twin, gradients included", "[nn]") 
   // long sequences go through several blocks of the kernel, of one token through none
   const auto packing = packing_of({1, 3, 70, 1, 250});
   for (const int64_t num_kv_heads : {6, 3, 1}) {
-    for (const int64_t head_size : {2, 10, 64}) {
+    for (const int64_t head_size : {2, 8, 10, 24, 64}) {
       INFO(num_kv_heads << " key heads of " << head_size);
       const AttentionConfig config{
           .width = 0, .num_heads = 6, .num_kv_heads = num_kv_heads, .head_size = head_size};
@@ -109,6 +110,60 @@ TEST_CASE("packed attention equals its plain twin, gradients included", "[nn]") 
       CHECK(difference(a.dqkv, b.dqkv) < 5e-6);
     }
   }
+}
+
+TEST_CASE("attention takes short and long sequences", "[nn]") {
+  const AttentionConfig config{.width = 0, .num_heads = 2, .num_kv_heads = 1, .head_size = 16};
+  for (const int64_t longest : {255, 256, 257, 600}) {
+    INFO("longest sequence " << longest);
+    const auto packing = packing_of({longest, 9});
+    const auto qkv = drawn({longest + 9, 64}, 1), dout = drawn({longest + 9, 32}, 2);
+    const auto a = through(attend_packed, qkv, dout, packing, config);
+    const auto b = through(attend_plain, qkv, dout, packing, config);
+    CHECK(difference(a.out, b.out) < 2e-6);
+    CHECK(difference(a.dqkv, b.dqkv) < 5e-6);
+  }
+}
+
+TEST_CASE("attention takes scores that are far apart", "[nn]") {
+  const AttentionConfig config{.width = 0, .num_heads = 2, .num_kv_heads = 2, .head_size = 8};
+  const auto packing = packing_of({40});
+  const auto qkv = drawn({40, 48}, 1) * 30, dout = drawn({40, 16}, 2);
+  const auto a = through(attend_packed, qkv, dout, packing, config);
+  const auto b = through(attend_plain, qkv, dout, packing, config);
+  // scores of thousands: float32 rounds them, and so the exponents, to some 1e-4
+  CHECK(difference(a.out, b.out) < 2e-4);
+  CHECK(difference(a.dqkv, b.dqkv) < 1e-3);
+}
+
+TEST_CASE("attention over whole pictures equals LibTorch's, gradients included", "[nn]") {
+  for (const int64_t num_patches : {1, 5, 37, 300}) {
+    for (const int64_t head_size : {6, 24, 32}) {
+      INFO(num_patches << " patches, heads of " << head_size);
+      const auto qkv = drawn({3, num_patches, 12 * head_size}, 1);
+      const auto dout = drawn({3, num_patches, 4 * head_size}, 2);
+      const auto x = leaf(qkv), x_plain = leaf(qkv);
+      const auto a = attend_all(x, 4), b = attend_all_plain(x_plain, 4);
+      torch::autograd::backward({a}, {dout});
+      torch::autograd::backward({b}, {dout});
+      CHECK(difference(a, b) < 2e-6);
+      CHECK(difference(x.grad(), x_plain.grad()) < 5e-6);
+    }
+  }
+}
+
+TEST_CASE("attention gives the same bytes on one thread and on three", "[nn]") {
+  const AttentionConfig config{.width = 0, .num_heads = 4, .num_kv_heads = 2, .head_size = 16};
+  const auto packing = packing_of({30, 1, 64, 12, 90});
+  const auto qkv = drawn({197, 128}, 1), dout = drawn({197, 64}, 2);
+  const int before = at::get_num_threads();
+  at::set_num_threads(1);
+  const auto one = through(attend_packed, qkv, dout, packing, config);
+  at::set_num_threads(3);
+  const auto three = through(attend_packed, qkv, dout, packing, config);
+  at::set_num_threads(before);
+  CHECK(at::equal(one.out, three.out));
+  CHECK(at::equal(one.dqkv, three.dqkv));
 }
 
 TEST_CASE("attention takes a gradient that is expanded or strided", "[nn]") {
