@@ -13,16 +13,6 @@ train() {
 # Products as small as these make more of two cores as two ranks of one thread than as one rank of two.
 on_two_ranks() { train "$1" --ranks 2; }
 
-# Two trainings, a core each.
-side_by_side() {
-  local jobs=() name
-  for name in "$@"; do
-    train "$name" &
-    jobs+=($!)
-  done
-  for job in "${jobs[@]}"; do wait "$job"; done
-}
-
 make_world() {
   local mixture
   mkdir -p mixture

@@ -22,8 +22,12 @@ using Lanes = float __attribute__((vector_size(32)));
 using IntLanes = int32_t __attribute__((vector_size(32)));
 using LooseLanes = float __attribute__((vector_size(32), aligned(4), may_alias));
 
-FINER_INLINE Lanes load_lanes(const float* p) { return *reinterpret_cast<const LooseLanes*>(p); }
-FINER_INLINE void store_lanes(float* p, Lanes x) { *reinterpret_cast<LooseLanes*>(p) = x; }
+// By reference: as arguments and results of calls, Lanes would depend on the processor compiled
+// for.
+FINER_INLINE const LooseLanes& load_lanes(const float* p) {
+  return *reinterpret_cast<const LooseLanes*>(p);
+}
+FINER_INLINE void store_lanes(float* p, const Lanes& x) { *reinterpret_cast<LooseLanes*>(p) = x; }
 
 /// exp(x) for x up to about 80, to about one unit in the last place: x = n ln 2 + f, Taylor's row
 /// for f. Below -87 it stays e^-87.

@@ -72,7 +72,7 @@ class Finer:
         return {"visual": self.run("on_two_ranks visual")}
 
     def arms_and_evaluation(self):
-        arms = self.run("side_by_side attr-seek direct")
+        arms = self.run("on_two_ranks direct; on_two_ranks attr-seek")
         no_answer = self.run("on_two_ranks no-answer")
         evaluation = self.run("evaluate eval")
         return {"direct and attr-seek": arms, "evaluation": evaluation, "no-answer": no_answer}
