@@ -30,10 +30,10 @@ FINER_INLINE const LooseLanes& load_lanes(const float* p) {
 FINER_INLINE void store_lanes(float* p, const Lanes& x) { *reinterpret_cast<LooseLanes*>(p) = x; }
 
 /// exp(x) for x up to about 80, to about one unit in the last place: x = n ln 2 + f, Taylor's row
-/// for f. Below -87 it stays e^-87.
+/// for f. Below -87 it stays e^-87; NaN gives NaN.
 FINER_INLINE void exp_lanes(Lanes& x) {
   const Lanes lowest = Lanes{} - 87.0F;
-  x = x > lowest ? x : lowest;
+  x = x < lowest ? lowest : x;                // in this order a NaN stays
   const Lanes magic = Lanes{} + 12582912.0F;  // adding it rounds to whole numbers
   const Lanes n = (x * 1.44269504F + magic) - magic;
   const Lanes f = (x - n * 0.693145752F) - n * 1.42860677e-6F;  // ln 2 in two parts

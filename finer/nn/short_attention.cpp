@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 namespace finer {
 
@@ -18,8 +19,8 @@ using torch::autograd::Function;
 using torch::autograd::variable_list;
 
 constexpr int64_t kMaxLength = 256;  // two tables of scores are then half a megabyte
-constexpr int64_t kTile = 4;         // rows of a product that are worked on together
-constexpr float kHidden = -1e30F;
+constexpr int64_t kQueries = 4;      // rows of a product that are worked on together
+constexpr float kUnseen = -std::numeric_limits<float>::infinity();
 
 // Rows and columns of tables are rounded up, so that no product has a rest.
 FINER_INLINE int64_t padded(int64_t length) { return (length + 7) / 8 * 8; }
@@ -35,7 +36,7 @@ struct Scalars {
 template <int kWide>
 FINER_INLINE void multiply_tile(const Scalars& a, const float* b, int64_t b_stride, int64_t first,
                                 int64_t last, float* out, int64_t out_stride) {
-  Lanes sums[kTile][kWide] = {};
+  Lanes sums[kQueries][kWide] = {};
   const float* a0 = a.at + first * a.column;
   const float *a1 = a0 + a.row, *a2 = a1 + a.row, *a3 = a2 + a.row;
   b += first * b_stride;
@@ -53,7 +54,7 @@ FINER_INLINE void multiply_tile(const Scalars& a, const float* b, int64_t b_stri
     a3 += a.column;
     b += b_stride;
   }
-  for (int m = 0; m < kTile; ++m)
+  for (int m = 0; m < kQueries; ++m)
     for (int i = 0; i < kWide; ++i) store_lanes(out + m * out_stride + 8 * i, sums[m][i]);
 }
 
@@ -104,7 +105,7 @@ FINER_INLINE void transpose(const float* from, int64_t M, int64_t C, float* to) 
 
 // Keys that the four queries from `begin` on see, at most.
 FINER_INLINE int64_t keys_seen(bool is_causal, int64_t begin, int64_t L) {
-  return is_causal ? std::min(begin + kTile, L) : L;
+  return is_causal ? std::min(begin + kQueries, L) : L;
 }
 
 FINER_CLONES void forward_head(const float* q, const float* k, const float* v, int64_t stride,
@@ -116,15 +117,15 @@ FINER_CLONES void forward_head(const float* q, const float* k, const float* v, i
   take_rows(k, stride, L, M, C, 1, t.k);
   take_rows(v, stride, L, M, C, 1, t.v);
   transpose(t.k, M, C, t.k_t);
-  for (int64_t begin = 0; begin < L; begin += kTile) {
+  for (int64_t begin = 0; begin < L; begin += kQueries) {
     const int64_t seen = keys_seen(is_causal, begin, L), columns = padded(seen);
     multiply_rows({t.q + begin * C, C, 1}, t.k_t, M, 0, C, columns, t.p, M);
-    const int64_t rows = std::min(kTile, L - begin);
-    float inverse[kTile] = {};
-    for (int64_t r = 0; r < kTile; ++r) {
+    const int64_t rows = std::min(kQueries, L - begin);
+    float inverse[kQueries] = {};
+    for (int64_t r = 0; r < kQueries; ++r) {
       float* p = t.p + r * M;
       const int64_t n = is_causal ? std::min(begin + r + 1, L) : L;
-      for (int64_t j = n; j < columns; ++j) p[j] = kHidden;
+      for (int64_t j = n; j < columns; ++j) p[j] = kUnseen;
       Lanes top = load_lanes(p);
       for (int64_t j = 8; j < columns; j += 8) {
         const Lanes x = load_lanes(p + j);
@@ -176,12 +177,12 @@ FINER_CLONES void backward_head(const float* d_out, const float* out, int64_t ou
     for (int lane = 0; lane < 8; ++lane) sum += sums[lane];
     t.delta[i] = sum;
   }
-  for (int64_t begin = 0; begin < L; begin += kTile) {
+  for (int64_t begin = 0; begin < L; begin += kQueries) {
     const int64_t seen = keys_seen(is_causal, begin, L), columns = padded(seen);
     float *p_rows = t.p + begin * M, *dp_rows = t.dp + begin * M;
     multiply_rows({t.q + begin * C, C, 1}, t.k_t, M, 0, C, columns, p_rows, M);
     multiply_rows({t.d_out + begin * C, C, 1}, t.v_t, M, 0, C, columns, dp_rows, M);
-    const int64_t rows = std::min(kTile, L - begin);
+    const int64_t rows = std::min(kQueries, L - begin);
     for (int64_t r = 0; r < rows; ++r) {
       float *p = p_rows + r * M, *dp = dp_rows + r * M;
       const int64_t i = begin + r, n = is_causal ? i + 1 : L;
@@ -192,6 +193,7 @@ FINER_CLONES void backward_head(const float* d_out, const float* out, int64_t ou
         store_lanes(p + j, x);
         store_lanes(dp + j, x * (load_lanes(dp + j) - delta));
       }
+      // columns that are not seen hold anything by now, infinity too
       for (int64_t j = n; j < columns; ++j) p[j] = dp[j] = 0;
     }
     // dq = scale * dp k, of these queries
@@ -203,9 +205,9 @@ FINER_CLONES void backward_head(const float* d_out, const float* out, int64_t ou
   // dk = dp^T (scale q), dv = p^T d_out
   const auto add = [&](const float* table, const float* b, float* to)
       __attribute__((always_inline)) {
-    for (int64_t begin = 0; begin < L; begin += kTile) {
+    for (int64_t begin = 0; begin < L; begin += kQueries) {
       multiply_rows({table + begin, 1, M}, b, C, is_causal ? begin : 0, L, C, t.d, C);
-      for (int64_t r = 0; r < std::min(kTile, L - begin); ++r) {
+      for (int64_t r = 0; r < std::min(kQueries, L - begin); ++r) {
         float* row = to + (begin + r) * stride;
         for (int64_t c = 0; c < C; c += 8) {
           const Lanes x = load_lanes(t.d + r * C + c);

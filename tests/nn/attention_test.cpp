@@ -8,6 +8,7 @@
 #include <torch/csrc/autograd/autograd.h>
 
 #include <functional>
+#include <limits>
 #include <numeric>
 
 namespace finer {
@@ -134,6 +135,31 @@ TEST_CASE("attention takes scores that are far apart", "[nn]") {
   // scores of thousands: float32 rounds them, and so the exponents, to some 1e-4
   CHECK(difference(a.out, b.out) < 2e-4);
   CHECK(difference(a.dqkv, b.dqkv) < 1e-3);
+}
+
+TEST_CASE("attention hides no value that is not finite", "[nn]") {
+  const AttentionConfig config{.width = 0, .num_heads = 2, .num_kv_heads = 1, .head_size = 8};
+  const auto packing = packing_of({11});
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  const auto check = [&](const at::Tensor& qkv) {
+    const auto rope = rope_of(packing, 8);
+    const auto fast = attend_packed(qkv.clone(), rope, packing, config);
+    const auto plain = attend_plain(qkv.clone(), rope, packing, config);
+    CHECK(at::isnan(plain).any().item<bool>());
+    CHECK(at::equal(at::isnan(fast), at::isnan(plain)));
+  };
+  const auto qkv = drawn({11, 32}, 1);
+  for (const int64_t column : {0, 16}) {  // of a query head, of the key head
+    INFO("column " << column << " is not a number");
+    const auto broken = qkv.clone();
+    broken.index_put_({5, column}, nan);
+    check(broken);
+  }
+  // the first token's score overflows
+  const auto huge = qkv.clone();
+  huge.index_put_({0, 0}, 1e30);
+  huge.index_put_({0, 16}, 1e30);
+  check(huge);
 }
 
 TEST_CASE("attention over whole pictures equals LibTorch's, gradients included", "[nn]") {
