@@ -151,12 +151,12 @@ TEST_CASE("attention hides no value that is not finite", "[nn]") {
   const auto qkv = drawn({11, 32}, 1);
   for (const int64_t column : {0, 16}) {  // of a query head, of the key head
     INFO("column " << column << " is not a number");
-    const auto broken = qkv.clone();
+    auto broken = qkv.clone();
     broken.index_put_({5, column}, nan);
     check(broken);
   }
   // the first token's score overflows
-  const auto huge = qkv.clone();
+  auto huge = qkv.clone();
   huge.index_put_({0, 0}, 1e30);
   huge.index_put_({0, 16}, 1e30);
   check(huge);
