@@ -122,17 +122,9 @@ FINER_INLINE void go_on(const KernelArgs& a, const float* const* q, int64_t head
         for (int64_t c = 0; c < C; ++c) acc[c] *= shrink;
         run.greatest[r] = greatest;
       }
-      Lanes sum{};
-      for (int64_t j = 0; j < padded; j += 8) {
-        Lanes x = load_lanes(w + j) - greatest;
-        exp_lanes(x);
-        store_lanes(w + j, x);
-        sum += x;
-      }
+      const float total = exp_row(w, padded, greatest);
       // what is hidden has come out as e^-87: nothing beside a sum of at least 1, but not zero
       for (int64_t j = seen; j < padded; ++j) w[j] = 0;
-      float total = 0;
-      for (int i = 0; i < 8; ++i) total += sum[i];
       if (seen > 0) run.sum[r] += total;
     }
     const auto add_values = [&](int64_t c, auto width) __attribute__((always_inline)) {

@@ -49,4 +49,18 @@ FINER_INLINE void exp_lanes(Lanes& x) {
   x = p * (Lanes)exponent;  // the same bits
 }
 
+/// row[j] = exp(row[j] - greatest) for n values, n a multiple of 8. Returns their sum.
+FINER_INLINE float exp_row(float* row, int64_t n, float greatest) {
+  Lanes sums{};
+  for (int64_t j = 0; j < n; j += 8) {
+    Lanes x = load_lanes(row + j) - greatest;
+    exp_lanes(x);
+    store_lanes(row + j, x);
+    sums += x;
+  }
+  float sum = 0;
+  for (int i = 0; i < 8; ++i) sum += sums[i];
+  return sum;
+}
+
 }  // namespace finer

@@ -133,17 +133,9 @@ FINER_CLONES void forward_head(const float* q, const float* k, const float* v, i
       }
       float greatest = top[0];
       for (int i = 1; i < 8; ++i) greatest = std::max(greatest, top[i]);
-      Lanes sums{};
-      for (int64_t j = 0; j < columns; j += 8) {
-        Lanes x = load_lanes(p + j) - greatest;
-        exp_lanes(x);
-        store_lanes(p + j, x);
-        sums += x;
-      }
+      const float sum = exp_row(p, columns, greatest);
       // what is hidden has come out as e^-87: nothing beside a sum of at least 1, but not zero
       for (int64_t j = n; j < columns; ++j) p[j] = 0;
-      float sum = 0;
-      for (int i = 0; i < 8; ++i) sum += sums[i];
       inverse[r] = 1.0F / sum;
       if (r < rows) lse[(begin + r) * lse_stride] = greatest + std::log(sum);
     }

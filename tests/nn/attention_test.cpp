@@ -45,6 +45,15 @@ Attended through(const Attend& attend, const at::Tensor& qkv, const at::Tensor& 
   return {out.detach(), start.grad()};
 }
 
+void check_against_plain(const at::Tensor& qkv, const at::Tensor& dout, const Packing& packing,
+                         const AttentionConfig& config, double out_bound = 2e-6,
+                         double gradient_bound = 5e-6) {
+  const auto a = through(attend_packed, qkv, dout, packing, config);
+  const auto b = through(attend_plain, qkv, dout, packing, config);
+  CHECK(difference(a.out, b.out) < out_bound);
+  CHECK(difference(a.dqkv, b.dqkv) < gradient_bound);
+}
+
 void check_against_transformers(const std::string& file, const AttentionConfig& config) {
   const auto g = golden(file);
   Attention attention("attn", config, at::kFloat);
@@ -105,10 +114,7 @@ TEST_CASE("packed attention equals its plain twin, gradients included", "[nn]") 
       const int64_t T = packing.num_tokens();
       const auto qkv = drawn({T, (6 + 2 * num_kv_heads) * head_size}, 1);
       const auto dout = drawn({T, 6 * head_size}, 2);
-      const auto a = through(attend_packed, qkv, dout, packing, config);
-      const auto b = through(attend_plain, qkv, dout, packing, config);
-      CHECK(difference(a.out, b.out) < 2e-6);
-      CHECK(difference(a.dqkv, b.dqkv) < 5e-6);
+      check_against_plain(qkv, dout, packing, config);
     }
   }
 }
@@ -119,10 +125,7 @@ TEST_CASE("attention takes short and long sequences", "[nn]") {
     INFO("longest sequence " << longest);
     const auto packing = packing_of({longest, 9});
     const auto qkv = drawn({longest + 9, 64}, 1), dout = drawn({longest + 9, 32}, 2);
-    const auto a = through(attend_packed, qkv, dout, packing, config);
-    const auto b = through(attend_plain, qkv, dout, packing, config);
-    CHECK(difference(a.out, b.out) < 2e-6);
-    CHECK(difference(a.dqkv, b.dqkv) < 5e-6);
+    check_against_plain(qkv, dout, packing, config);
   }
 }
 
@@ -130,11 +133,8 @@ TEST_CASE("attention takes scores that are far apart", "[nn]") {
   const AttentionConfig config{.width = 0, .num_heads = 2, .num_kv_heads = 2, .head_size = 8};
   const auto packing = packing_of({40});
   const auto qkv = drawn({40, 48}, 1) * 30, dout = drawn({40, 16}, 2);
-  const auto a = through(attend_packed, qkv, dout, packing, config);
-  const auto b = through(attend_plain, qkv, dout, packing, config);
   // scores of thousands: float32 rounds them, and so the exponents, to some 1e-4
-  CHECK(difference(a.out, b.out) < 2e-4);
-  CHECK(difference(a.dqkv, b.dqkv) < 1e-3);
+  check_against_plain(qkv, dout, packing, config, 2e-4, 1e-3);
 }
 
 TEST_CASE("attention hides no value that is not finite", "[nn]") {
