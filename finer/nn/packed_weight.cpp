@@ -6,6 +6,7 @@
 #include <ATen/core/List.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/core/stack.h>
 
 #include <cstdint>
 #include <optional>
@@ -17,7 +18,6 @@ namespace {
 
 constexpr int64_t kLeastElements = 200'000;  // below, the operator's own cost is more than the copy
 
-using Pack = at::Tensor(const at::Tensor&, std::optional<c10::SymInt>);
 using Multiply = at::Tensor(const at::Tensor&, const at::Tensor&, const std::optional<at::Tensor>&,
                             std::string_view, c10::List<std::optional<at::Scalar>>,
                             std::optional<std::string_view>);
@@ -36,7 +36,10 @@ PackedWeight::PackedWeight(const at::Tensor& weight) {
   const auto pack = find_operator("mkldnn::_reorder_linear_weight");
   if (!pack || !find_operator("mkldnn::_linear_pointwise")) return;
   const at::NoGradGuard no_gradients;
-  packed_ = pack->typed<Pack>().call(weight.contiguous(), std::nullopt);
+  // boxed: GCC 12 takes the empty std::optional<c10::SymInt> of a typed call for an uninitialised one
+  torch::jit::Stack stack{weight.contiguous(), c10::IValue()};
+  pack->callBoxed(stack);
+  packed_ = stack.at(0).toTensor();
 }
 
 at::Tensor PackedWeight::multiply(const at::Tensor& x, const at::Tensor& bias) const {

@@ -216,6 +216,9 @@ def probes(e):
     taps = [(row["model"], row["tap"]) for row in found["linear"]]
     e.test.check(taps == [(m, t) for m in ("first", "other") for t in ("vision:-2", "projector", "language:1")], f"taps {taps}")
     e.test.check(all(row["accuracy"] > 0.8 for row in found["linear"]), f"12 shapes that were fitted: {found['linear']}")
+    towers = [(row["features"], row["accuracy"]) for row in found["linear"] if row["tap"] == "vision:-2"]
+    e.test.check(towers[0] == towers[1], f"two models of one frozen tower: {towers}")
+    e.test.check(len({row["features"] for row in found["linear"]}) > 3, f"only the tower is shared: {found['linear']}")
     for title in ("modality gap", "Attributes that the model gives", "linear probe"):
         e.test.check(title in out and title in (e.test.work / "probed" / "report.html").read_text(), f"no table of {title}")
     again, err = e.finish("probed", *more)
