@@ -110,6 +110,15 @@ at::Tensor labels_of(const EvalSet& set, Level level, std::map<std::string, int6
   return at::tensor(y, at::kLong);
 }
 
+struct ProbeSets {
+  ProbeSets(const EvalRecipe& recipe, const EvalLinearConfig& c)
+      : fit(open_eval_set({.name = "fit", .records = c.fit_records, .images = c.images},
+                          recipe.subset, {parse_level(c.level)})),
+        test(open_eval_set({.name = "test", .records = c.test_records, .images = c.images},
+                           recipe.subset, {parse_level(c.level)})) {}
+  EvalSet fit, test;
+};
+
 std::string hash_of(const at::Tensor& x) {
   return hex_text(hash_bytes({static_cast<const char*>(x.const_data_ptr()), x.nbytes()}));
 }
@@ -262,15 +271,26 @@ double probe_accuracy(const EvalLinearConfig& config, const at::Tensor& fit_x,
   return right.to(at::kDouble).mean().item<double>();
 }
 
+bool keep_linear_features(const EvalRecipe& recipe, OpenModel& model,
+                          const std::function<bool()>& stop) {
+  for (const auto& c : recipe.probes.linear) {
+    const ProbeSets sets(recipe, c);
+    for (const auto& tap : c.taps) {
+      for (const auto* set : {&sets.fit, &sets.test}) {
+        if (!features_of(recipe, model, *set, tap, c.pool == "flat", stop)) return false;
+      }
+    }
+  }
+  return true;
+}
+
 bool run_linear_probes(const EvalRecipe& recipe, OpenModel& model,
                        const std::function<bool()>& stop, EvalResults& results) {
   for (size_t i = 0; i < recipe.probes.linear.size(); ++i) {
     const auto& c = recipe.probes.linear[i];
+    const ProbeSets sets(recipe, c);
+    const auto &fit = sets.fit, &test = sets.test;
     const Level level = parse_level(c.level);
-    const auto fit = open_eval_set({.name = "fit", .records = c.fit_records, .images = c.images},
-                                   recipe.subset, {level});
-    const auto test = open_eval_set({.name = "test", .records = c.test_records, .images = c.images},
-                                    recipe.subset, {level});
     std::map<std::string, int64_t> numbers;
     const auto fit_y = labels_of(fit, level, numbers, true);
     const auto test_y = labels_of(test, level, numbers, false);
@@ -283,23 +303,22 @@ bool run_linear_probes(const EvalRecipe& recipe, OpenModel& model,
       auto& rows = results.extra["linear"];
       const auto features = hash_of(*fit_x) + hash_of(*test_x);
       const auto known = known_accuracy(rows, i, features);
-      const double accuracy =
-          known ? *known
-                : probe_accuracy(c, *fit_x, fit_y, *test_x, test_y,
-                                 static_cast<int64_t>(numbers.size()));
+      const double accuracy = known ? *known
+                                    : probe_accuracy(c, *fit_x, fit_y, *test_x, test_y,
+                                                     static_cast<int64_t>(numbers.size()));
       rows.push_back({{"model", model.name()},
-                                         {"probe", i},
-                                         {"fit_records", c.fit_records},
-                                         {"test_records", c.test_records},
-                                         {"tap", tap},
-                                         {"features", features},
-                                         {"pool", c.pool},
-                                         {"head", c.head},
-                                         {"level", c.level},
-                                         {"classes", numbers.size()},
-                                         {"fit", fit_y.size(0)},
-                                         {"test", test_y.size(0)},
-                                         {"accuracy", accuracy}});
+                      {"probe", i},
+                      {"fit_records", c.fit_records},
+                      {"test_records", c.test_records},
+                      {"tap", tap},
+                      {"features", features},
+                      {"pool", c.pool},
+                      {"head", c.head},
+                      {"level", c.level},
+                      {"classes", numbers.size()},
+                      {"fit", fit_y.size(0)},
+                      {"test", test_y.size(0)},
+                      {"accuracy", accuracy}});
       log::info(model.name() + ": linear probe of " + tap + ": accuracy " +
                 readable_fixed(100 * accuracy, 1) + "%");
     }

@@ -48,6 +48,11 @@ double probe_accuracy(const EvalLinearConfig& config, const at::Tensor& fit_x,
 bool run_linear_probes(const EvalRecipe& recipe, OpenModel& model,
                        const std::function<bool()>& stop, EvalResults& results);
 
+/// Makes the features that run_linear_probes will ask for, so that several ranks can each do a
+/// model's. returns  false: stopped
+bool keep_linear_features(const EvalRecipe& recipe, OpenModel& model,
+                          const std::function<bool()>& stop);
+
 /// Their section of the report, from results.extra["linear"].
 void add_linear_section(EvalResults& results);
 

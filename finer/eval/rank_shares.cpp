@@ -7,6 +7,7 @@
 #include "finer/eval/eval_results.h"
 #include "finer/eval/eval_set.h"
 #include "finer/eval/inquiry.h"
+#include "finer/eval/linear_probe.h"
 #include "finer/eval/predictions.h"
 #include "finer/eval/probe_text.h"
 #include "finer/train/resume.h"
@@ -152,7 +153,8 @@ int answer_on_ranks(const EvalRecipe& recipe, Ranks& ranks) {
 
   SharedStop stop(ranks);
   const auto is_stopped = [&] { return stop.requested() != 0; };
-  for (const auto& config : own.models) {
+  for (size_t m = 0; m < own.models.size(); ++m) {
+    const auto& config = own.models[m];
     OpenModel model(config, own);
     for (const auto& set : sets) {
       std::vector<Inquiry> inquiries;
@@ -166,6 +168,9 @@ int answer_on_ranks(const EvalRecipe& recipe, Ranks& ranks) {
         answer_missing(own, model, set, inquiry, is_stopped);
       }
     }
+    // into the folder of all: a file has one rank that writes it
+    const bool is_own = static_cast<int64_t>(m) % ranks.group().size() == ranks.group().rank();
+    if (is_own && !is_stopped()) keep_linear_features(recipe, model, is_stopped);
   }
   ranks.watch().mark(dist::Doing::kWaiting, "the other ranks' answers");
   int signal = 0;
