@@ -21,7 +21,7 @@ make_world() {
     "$bin/finer-data" mixture "$recipes/mixture/$mixture.yaml" "seed=$seed" >/dev/null 2>"mixture/$mixture.log" ||
       { cat "mixture/$mixture.log" >&2; exit 2; }
   done
-  "$bin/finer-data" world-check --world world world/text.jsonl world/text-plain.jsonl world/visual.jsonl mixture/*.jsonl >&2
+  "$bin/finer-data" world-check --world world world/text.jsonl world/text-plain.jsonl world/text-turns.jsonl world/visual.jsonl mixture/*.jsonl >&2
 }
 
 # evaluate RECIPE [overrides]

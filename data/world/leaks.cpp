@@ -10,7 +10,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cstdio>
 #include <fstream>
 #include <unordered_map>
 
@@ -23,12 +22,6 @@ using Json = nlohmann::ordered_json;
 
 constexpr const char* kPoolNames[kNumPools] = {"specimens",     "train",       "known-test",
                                                "held-out-test", "probe-train", "probe-test"};
-
-std::string hex_hash(uint64_t hash) {
-  char text[17];
-  std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(hash));
-  return text;
-}
 
 uint64_t parse_hash(const std::string& text) {
   uint64_t hash = 0;
@@ -116,7 +109,7 @@ std::string picture_line(const PictureEntry& entry) {
   const auto& kind = coarse_kinds().at(entry.kind);
   Json json = {{"path", entry.path},    {"pool", pool_name(entry.pool)},
                {"coarse", kind.coarse}, {"attributes", attribute_phrases(kind, entry.values)},
-               {"name", nullptr},       {"hash", hex_hash(entry.hash)}};
+               {"name", nullptr},       {"hash", hash_text(entry.hash)}};
   if (entry.name) json["name"] = *entry.name;
   return json.dump();
 }

@@ -70,6 +70,17 @@ std::vector<Turn> knowledge(const Concept& species, int way, Rng& rng) {
   }
 }
 
+std::vector<Turn> told_dialogue(const Concept& species, Rng& rng) {
+  const auto& kind = kind_of(species);
+  const auto attributes = attributes_in_some_order(species, rng);
+  return {{"human", "It has " + attributes + ". " + ask_coarse(kind.superordinate)},
+          {"gpt", kind.coarse},
+          {"human", ask_attributes()},
+          {"gpt", attributes},
+          {"human", ask_fine_given(attributes, kind.coarse)},
+          {"gpt", species.name}};
+}
+
 std::vector<Turn> description_chat(const Specimen& specimen, bool asks_superordinate,
                                    bool asks_coarse) {
   const auto& kind = coarse_kinds().at(specimen.kind);

@@ -30,6 +30,10 @@ inline constexpr int kNumKnowledge = 5;
 /// slots.
 std::vector<Turn> knowledge(const Concept& species, int way, Rng& rng);
 
+/// The rounds of ATTR SEEK about a concept that is told instead of shown: kind, attributes, name.
+/// So a name is also met late in a conversation, where only pictures would lead to it else.
+std::vector<Turn> told_dialogue(const Concept& species, Rng& rng);
+
 /// A conversation about a picture without a name: [superordinate] [coarse] description, the mark
 /// `<image>` before the first question.
 std::vector<Turn> description_chat(const Specimen& specimen, bool asks_superordinate,

@@ -40,9 +40,10 @@ namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
 // To be raised when the same settings give other bytes, so that a world of before is not taken.
-constexpr int kWorldVersion = 2;
+constexpr int kWorldVersion = 3;
+constexpr int64_t kDialogues = 12;  // of a concept
 
-constexpr uint64_t kPictureSeed = 301, kTextSeed = 302, kChatSeed = 303;
+constexpr uint64_t kPictureSeed = 301, kTextSeed = 302, kChatSeed = 303, kDialogueSeed = 304;
 constexpr const char* kManifest = "world.json";
 
 // A picture to draw. `number` counts within its pool, or within its concept's pictures there.
@@ -59,12 +60,6 @@ uint64_t picture_seed(uint64_t seed, Pool pool, uint64_t owner, int64_t number) 
 std::string padded(int64_t number, int digits) {
   char text[32];
   std::snprintf(text, sizeof text, "%0*lld", digits, static_cast<long long>(number));
-  return text;
-}
-
-std::string hex(uint64_t value) {
-  char text[17];
-  std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(value));
   return text;
 }
 
@@ -169,7 +164,7 @@ class WorldWriter {
 
 void WorldWriter::write(const std::string& name, const std::string& bytes) {
   atomic_write(folder_ / name, bytes);
-  files_[name] = {{"bytes", bytes.size()}, {"hash", hex(hash_bytes(bytes))}};
+  files_[name] = {{"bytes", bytes.size()}, {"hash", hash_text(hash_bytes(bytes))}};
 }
 
 // Names and tokenizer hang together: no name may be a single token, or it would be a label and
@@ -192,7 +187,7 @@ void WorldWriter::name_concepts() {
     fs::create_directories(folder_ / "tokenizer");
     write_tokenizer(folder_ / "tokenizer", model);
     files_["tokenizer/tokenizer.model"] = {{"bytes", model.size()},
-                                           {"hash", hex(hash_bytes(model))}};
+                                           {"hash", hash_text(hash_bytes(model))}};
     return;
   }
   throw DataError("vocab_size " + std::to_string(settings_.vocab_size) +
@@ -277,6 +272,16 @@ void WorldWriter::write_texts() {
   }
   write("text-plain.jsonl", plain);
   write("text.jsonl", questions);
+
+  std::string dialogues;
+  for (const auto& species : concepts_) {
+    Rng rng(mix_seed(mix_seed(settings_.seed, kDialogueSeed), static_cast<uint64_t>(species.id)));
+    for (int64_t i = 0; i < kDialogues; ++i) {
+      dialogues +=
+          record_line(species.name + "-told-" + padded(i, 2), "", told_dialogue(species, rng));
+    }
+  }
+  write("text-turns.jsonl", dialogues);
 
   // Of the four ways to begin, each chat about a specimen has another; which, is drawn.
   std::string visual;

@@ -1,5 +1,6 @@
 #include "finer/core/rng.h"
 
+#include <cstdio>
 #include <numeric>
 #include <utility>
 
@@ -17,6 +18,12 @@ uint64_t hash_bytes(std::string_view bytes, uint64_t start) {
     hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3ULL;
   }
   return hash;
+}
+
+std::string hash_text(uint64_t hash) {
+  char text[17];
+  std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(hash));
+  return text;
 }
 
 uint64_t Rng::next() {

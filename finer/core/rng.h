@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -12,6 +13,9 @@ uint64_t mix_seed(uint64_t a, uint64_t b);
 
 /// 64-bit FNV-1a, the content hash used for names and caches (not for security).
 uint64_t hash_bytes(std::string_view bytes, uint64_t start = 0xcbf29ce484222325ULL);
+
+/// A hash as files and messages show it: 16 hexadecimal digits.
+std::string hash_text(uint64_t hash);
 
 /// SplitMix64: a small generator whose whole state is one number, equal on every machine.
 ///

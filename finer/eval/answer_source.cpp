@@ -48,7 +48,7 @@ std::map<std::string, std::string> model_settings(const EvalModelConfig& model,
   ModelConfig base = model.base;
   uint64_t seed = 0;
   if (!model.adapter.empty()) {
-    out["model.adapter"] = hex_text(adapter_hash(model.adapter));
+    out["model.adapter"] = hash_text(adapter_hash(model.adapter));
     // The run's own recipe names the base, the template and the picture settings where the
     // evaluation does not.
     const fs::path dir = fs::path(model.adapter) / "";
@@ -68,7 +68,7 @@ std::map<std::string, std::string> model_settings(const EvalModelConfig& model,
   if (out["conversation"].empty()) out["conversation"] = "vicuna_v1";
   if (out["image_aspect"].empty()) out["image_aspect"] = "pad";
   const bool is_named = !base.llava.empty() || !base.language.empty() || base.use_from_scratch;
-  if (is_named) out["model.base"] = hex_text(base_hash(base, seed));
+  if (is_named) out["model.base"] = hash_text(base_hash(base, seed));
   return out;
 }
 

@@ -36,6 +36,8 @@ ul.prose li { margin: .3rem 0; }
 .bar-group { margin-top: .75rem; }
 .bar-name { font-size: .84rem; font-weight: 550; margin-bottom: .1rem; }
 .bar-row { display: grid; grid-template-columns: minmax(0, 1fr) 2.9rem; align-items: center; }
+.bar-row.named { grid-template-columns: minmax(6.5rem, 11rem) minmax(0, 1fr) 2.9rem; column-gap: .5rem; }
+.bar-label { font-size: .78rem; line-height: 1.2; overflow-wrap: anywhere; }
 .bar { display: block; width: 100%; height: 1.15rem; overflow: visible; }
 .bar path { fill: none; vector-effect: non-scaling-stroke; }
 .bar .grid, .lines-plot .grid { stroke: var(--line); stroke-width: 1px; }

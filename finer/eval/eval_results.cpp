@@ -17,7 +17,6 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
-#include <ctime>
 #include <fstream>
 
 namespace finer {
@@ -85,13 +84,6 @@ const EvalSet& set_named(const std::vector<EvalSet>& sets, const std::string& na
       std::find_if(sets.begin(), sets.end(), [&](const auto& set) { return set.name == name; });
   FINER_CHECK(at != sets.end(), "a set of the recipe");
   return *at;
-}
-
-std::string now_text() {
-  const std::time_t now = std::time(nullptr);
-  char text[32];
-  std::strftime(text, sizeof text, "%Y-%m-%d %H:%M UTC", std::gmtime(&now));
-  return text;
 }
 
 // The same records for every model, spread over the set.
@@ -324,7 +316,7 @@ void write_results(const EvalRecipe& recipe, const std::vector<EvalSet>& sets,
                 " model(s) about " + readable_count(static_cast<int64_t>(sets.size())) +
                 " set(s), scored as the Finer paper does.";
   if (!recipe.report.lead.empty()) report.lead = recipe.report.lead;
-  report.when = now_text();
+  report.when = readable_now();
   report.rows = results.rows;
   report.differences = results.differences;
   report.interval_note = "95% bootstrap over " +

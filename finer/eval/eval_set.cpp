@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdio>
 #include <fstream>
 
 namespace finer {
@@ -78,12 +77,6 @@ uint64_t file_hash(const fs::path& file) {
   }
   if (stream.bad()) throw DataError(file.string() + ": cannot be read");
   return hash;
-}
-
-std::string hex_text(uint64_t value) {
-  char text[17];
-  std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(value));
-  return text;
 }
 
 }  // namespace finer

@@ -44,6 +44,4 @@ std::vector<size_t> choose_subset(size_t n, int64_t limit, uint64_t seed);
 /// Hash of a file's bytes. Throws: DataError where it cannot be read.
 uint64_t file_hash(const std::filesystem::path& file);
 
-std::string hex_text(uint64_t value);  // 16 digits
-
 }  // namespace finer

@@ -1,6 +1,7 @@
 #include "finer/eval/inquiry.h"
 
 #include "finer/core/log.h"
+#include "finer/core/rng.h"
 #include "finer/eval/answer_source.h"
 #include "finer/eval/closed_set.h"
 #include "finer/eval/conversations.h"
@@ -34,9 +35,9 @@ std::map<std::string, std::string> inquiry_settings(const EvalRecipe& recipe, co
   }
   out["coarser"] = plan.needs_coarser ? "predicted" : "gold";
   out["max_new_tokens"] = std::to_string(inquiry.max_new_tokens);
-  out["records"] = hex_text(set.records_hash);
+  out["records"] = hash_text(set.records_hash);
   if (names_attributes && set.attributes_hash != 0)
-    out["attributes"] = hex_text(set.attributes_hash);
+    out["attributes"] = hash_text(set.attributes_hash);
   const auto& g = recipe.generate;
   if (g.temperature > 0) {
     out["sampling"] = "temperature " + readable_number(g.temperature, 6) + ", top_p " +

@@ -61,7 +61,7 @@ std::optional<at::Tensor> features_of(const EvalRecipe& recipe, OpenModel& model
   key = mix_seed(key, set.records_hash);
   for (const size_t place : set.chosen) key = mix_seed(key, place);
   const auto file =
-      fs::path(recipe.output) / "probes" / "features" / (hex_text(key) + ".safetensors");
+      fs::path(recipe.output) / "probes" / "features" / (hash_text(key) + ".safetensors");
   const auto rows = static_cast<int64_t>(set.chosen.size());
   if (auto known = read_features(file, rows)) return known;
 
@@ -120,7 +120,7 @@ struct ProbeSets {
 };
 
 std::string hash_of(const at::Tensor& x) {
-  return hex_text(hash_bytes({static_cast<const char*>(x.const_data_ptr()), x.nbytes()}));
+  return hash_text(hash_bytes({static_cast<const char*>(x.const_data_ptr()), x.nbytes()}));
 }
 
 // Models that share a frozen tower have the same features, hence the same head.

@@ -12,6 +12,9 @@ namespace {
 // SVG units, stretched to the box that the page gives; lines keep their width.
 constexpr double kBarWidth = 1000, kBarHeight = 20;
 
+// With more series than a legend's colours are told apart by, each bar has its name beside it.
+constexpr size_t kLegendSeries = 6;
+
 std::string svg_number(double x) { return readable_fixed(x, 1); }
 
 std::string bar_percent(double share) { return readable_fixed(100 * share, 1); }
@@ -66,7 +69,12 @@ std::string bars_html(const ReportBars& bars, ReportColours& colours) {
   if (!bars.title.empty()) html += "<h3>" + html_text(bars.title) + "</h3>";
   if (!bars.note.empty()) html += "<p class=\"note\">" + html_text(bars.note) + "</p>";
   html += "</figcaption>";
-  if (bars.series.size() > 1) {
+  const bool is_named = bars.series.size() > kLegendSeries;
+  const std::string row = is_named ? "<div class=\"bar-row named\">" : "<div class=\"bar-row\">";
+  const auto label_of = [&](const std::string& name) {
+    return is_named ? "<span class=\"bar-label\"><bdi>" + html_text(name) + "</bdi></span>" : "";
+  };
+  if (bars.series.size() > 1 && !is_named) {
     html += "<ul class=\"legend\">";
     for (size_t i = 0; i < bars.series.size(); ++i) {
       html +=
@@ -85,7 +93,7 @@ std::string bars_html(const ReportBars& bars, ReportColours& colours) {
       if (is_there && value.high > value.low) {
         label += " (" + bar_percent(value.low) + " to " + bar_percent(value.high) + ")";
       }
-      html += "<div class=\"bar-row\">" + bar_svg(value, full, kinds[i], label) +
+      html += row + label_of(bars.series[i]) + bar_svg(value, full, kinds[i], label) +
               "<span class=\"bar-value\">" + (is_there ? bar_percent(value.mean) : "-") +
               "</span></div>";
     }
@@ -93,8 +101,8 @@ std::string bars_html(const ReportBars& bars, ReportColours& colours) {
   }
   html +=
       "<div class=\"bar-group bar-axis\" aria-hidden=\"true\"><p class=\"bar-name\"></p><div "
-      "class=\"bar-rows\"><div class=\"bar-row\">"
-      "<div class=\"bar-ticks\">";
+      "class=\"bar-rows\">" +
+      row + label_of("") + "<div class=\"bar-ticks\">";
   for (int quarter = 0; quarter <= 4; ++quarter) {
     html += "<span style=\"left:" + std::to_string(25 * quarter) + "%\">" +
             readable_number(100 * full * quarter / 4, 3) + "</span>";

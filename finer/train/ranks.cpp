@@ -3,6 +3,7 @@
 #include "finer/core/build_info.h"
 #include "finer/core/log.h"
 #include "finer/core/peer_error.h"
+#include "finer/core/rng.h"
 #include "finer/nn/device.h"
 
 #include <c10/core/impl/DeviceGuardImplInterface.h>
@@ -33,12 +34,6 @@ std::string recipe_lines(const std::string& yaml) {
     out += (is_top ? "" : section + ": ") + line.substr(begin) + "\n";
   }
   return out;
-}
-
-std::string hex(uint64_t value) {
-  std::ostringstream out;
-  out << std::hex << value;
-  return out.str();
 }
 
 std::string parameter_lines(const std::vector<Trainable>& trainables) {
@@ -223,10 +218,10 @@ void Ranks::start(const RunState& state, const Recipe& recipe, at::Device device
   watch_->mark(Doing::kWaiting, "the comparison of data and parameters");
   std::string data;
   for (size_t i = 0; i < state.data_hashes.size(); ++i)
-    data += recipe.data.sets[i].path + " of hash " + hex(state.data_hashes[i]) + "\n";
+    data += recipe.data.sets[i].path + " of hash " + hash_text(state.data_hashes[i]) + "\n";
   dist::agree(*group_, "model",
               {{"data", data},
-               {"base model", "hash " + hex(state.base_hash)},
+               {"base model", "hash " + hash_text(state.base_hash)},
                {"checkpoint", "step " + std::to_string(state.step)},
                {"device", device.is_cuda() ? "cuda" : "cpu"},
                {"parameters", parameter_lines(trainables)}});

@@ -4,6 +4,7 @@
 #include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
 
 namespace finer {
 namespace {
@@ -91,6 +92,13 @@ std::string readable_fixed(double x, int decimals) { return readable_printf("%.*
 std::string readable_share(double share) {
   const double percent = 100 * share;
   return readable_printf(percent != 0 && std::fabs(percent) < 9.95 ? "%.1f%%" : "%.0f%%", percent);
+}
+
+std::string readable_now() {
+  const std::time_t now = std::time(nullptr);
+  char text[32];
+  std::strftime(text, sizeof text, "%Y-%m-%d %H:%M UTC", std::gmtime(&now));
+  return text;
 }
 
 }  // namespace finer

@@ -15,5 +15,6 @@ std::string readable_clock(double seconds);     // 0:42, 1:23:45, 2d 04:10:00
 std::string readable_number(double x, int significant_digits);  // %g, "nan" and "inf" included
 std::string readable_fixed(double x, int decimals);             // %f
 std::string readable_share(double share);                       // 0.4%, 12%
+std::string readable_now();                                     // 2026-11-25 09:30 UTC
 
 }  // namespace finer

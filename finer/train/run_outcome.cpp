@@ -15,8 +15,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstdio>
-#include <ctime>
 #include <optional>
 
 namespace finer {
@@ -30,24 +28,11 @@ constexpr int64_t kAnswerTokens = 24;  // and no more than the gold answer's and
 constexpr int64_t kAnswerSlack = 4;
 constexpr double kAnswersSeconds = 10;  // no further sample is answered after this long
 
-std::string hex(uint64_t value) {
-  char text[17];
-  std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(value));
-  return text;
-}
-
-std::string now_text() {
-  const std::time_t now = std::time(nullptr);
-  char text[32];
-  std::strftime(text, sizeof text, "%Y-%m-%d %H:%M UTC", std::gmtime(&now));
-  return text;
-}
-
 std::vector<TrainedSet> trained_sets(const Recipe& recipe, const RunSetup& run,
                                      const RunState& state) {
   std::vector<TrainedSet> out;
   for (size_t i = 0; i < recipe.data.sets.size(); ++i) {
-    out.push_back({recipe.data.sets[i].path, hex(state.data_hashes[i]),
+    out.push_back({recipe.data.sets[i].path, hash_text(state.data_hashes[i]),
                    run.source->datasets()[i].size(), recipe.data.sets[i].weight});
   }
   return out;
@@ -58,7 +43,7 @@ std::vector<RunFact> environment(const Recipe& recipe, const RunSetup& run) {
           {"LibTorch", FINER_TORCH_VERSION},
           {"device", run.model->options().device().str()},
           {"dtype", recipe.model.dtype},
-          {"base", hex(base_hash(recipe.model, recipe.seed))}};
+          {"base", hash_text(base_hash(recipe.model, recipe.seed))}};
 }
 
 // One training sample and what the model answers to its first question. A sample that cannot be
@@ -122,7 +107,7 @@ void write_report(const fs::path& run_dir, const Recipe& recipe, const RunSetup&
   report.title = run_dir.filename().string();
   report.outcome = outcome;
   report.is_complete = is_complete;
-  report.when = now_text();
+  report.when = readable_now();
   report.metrics = read_metrics(run_dir / "metrics.jsonl");
   report.parts = parts;
   report.sets = trained_sets(recipe, run, state);

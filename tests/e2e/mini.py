@@ -41,7 +41,7 @@ def body(test):
     (test.work / "mixture").mkdir()
     for arm in ARMS:
         run("finer-data", "mixture", RECIPES / "mixture" / f"{arm}.yaml")
-    files = [f"mixture/{arm}.jsonl" for arm in ARMS] + [f"world/{name}.jsonl" for name in ("text", "text-plain", "visual")]
+    files = [f"mixture/{arm}.jsonl" for arm in ARMS] + [f"world/{name}.jsonl" for name in ("text", "text-plain", "text-turns", "visual")]
     run("finer-data", "world-check", "--world", "world", *files)
 
     # a held-out picture under another name is found

@@ -74,6 +74,20 @@ TEST_CASE("an empty evaluation is a page, too", "[eval]") {
   CHECK(count_of(html, "<svg") == 0);
 }
 
+TEST_CASE("many bars of a group have their names beside them instead of a legend", "[eval]") {
+  finer::ReportBars bars;
+  bars.groups = {"set"};
+  bars.values.resize(1);
+  for (int i = 0; i < 7; ++i) {
+    bars.series.push_back("model " + std::to_string(i));
+    bars.values[0].push_back({0.1 * i, 0.1 * i, 0.1 * i});
+  }
+  const auto html = bars_of(bars);
+  CHECK(html.find("legend") == std::string::npos);
+  for (const auto& name : bars.series)
+    CHECK(html.find("<span class=\"bar-label\"><bdi>" + name + "</bdi>") != std::string::npos);
+}
+
 TEST_CASE("bars end where their shares say, intervals too", "[eval]") {
   finer::ReportBars bars;
   bars.series = {"a", "b"};
@@ -86,6 +100,7 @@ TEST_CASE("bars end where their shares say, intervals too", "[eval]") {
   CHECK_THAT(html, Contains("a, set: 25.0 % (20.0 to 50.0)"));
   CHECK_THAT(html, Contains("b, set: not measured"));
   CHECK(count_of(html, "<rect") == 1);
+  CHECK(html.find("bar-label") == std::string::npos);
   bars.values = {{{0.25, 0.2, 0.5}}};
   CHECK_THROWS_AS(bars_of(bars), std::logic_error);
 }

@@ -81,7 +81,7 @@ TEST_CASE("the same seed gives the same bytes on any number of threads", "[world
   make(small_world(), scratch.root() / "one", 1);
   make(small_world(), scratch.root() / "four", 4);
   const auto one = files_of(scratch.root() / "one"), four = files_of(scratch.root() / "four");
-  CHECK(one.size() == 60 + 108 * 3 + 27 * 2 + 135 * 4 + 3 + 7 + 7);
+  CHECK(one.size() == 60 + 108 * 3 + 27 * 2 + 135 * 4 + 3 + 7 + 8);
   CHECK(one == four);
   make(small_world(6), scratch.root() / "other");
   const auto other = files_of(scratch.root() / "other");
@@ -108,7 +108,9 @@ TEST_CASE("conversations and records read back as the trainer reads them", "[wor
   const auto& world = shared_world();
   const auto text = Dataset::open(world / "text.jsonl");
   const auto plain = Dataset::open(world / "text-plain.jsonl");
+  const auto dialogues = Dataset::open(world / "text-turns.jsonl");
   const auto visual = Dataset::open(world / "visual.jsonl");
+  CHECK(dialogues.size() == 135 * 12);
   CHECK(text.size() == 135 * 3 * 2);
   CHECK(plain.size() == 135 * 2 * 2);
   CHECK(visual.size() == 60 * 4);
@@ -122,6 +124,16 @@ TEST_CASE("conversations and records read back as the trainer reads them", "[wor
     }
   };
   tokenize_all(text, ConversationKind::kVicunaV1Bare);
+  tokenize_all(dialogues, ConversationKind::kVicunaV1Bare);
+  for (int64_t i = 0; i < dialogues.size(); ++i) {
+    const auto sample = dialogues.read(i);
+    REQUIRE(sample.turns.size() == 6);
+    CHECK_FALSE(sample.image.has_value());
+    // told, repeated, asked about: the same attributes, then the name
+    CHECK(sample.turns[0].value.find(sample.turns[3].value) != std::string::npos);
+    CHECK(sample.turns[4].value.find(sample.turns[3].value) != std::string::npos);
+    CHECK(sample.id.rfind(sample.turns[5].value + "-told-", 0) == 0);
+  }
   tokenize_all(visual, ConversationKind::kVicunaV1Bare);
   tokenize_all(plain, ConversationKind::kPlain);
 
