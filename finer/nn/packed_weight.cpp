@@ -36,8 +36,7 @@ PackedWeight::PackedWeight(const at::Tensor& weight) {
   const auto pack = find_operator("mkldnn::_reorder_linear_weight");
   if (!pack || !find_operator("mkldnn::_linear_pointwise")) return;
   const at::NoGradGuard no_gradients;
-  // boxed: GCC 12 takes the empty std::optional<c10::SymInt> of a typed call for an uninitialised
-  // one
+  // Boxed: GCC 12 takes the empty std::optional<c10::SymInt> of a typed call for uninitialised.
   torch::jit::Stack stack{weight.contiguous(), c10::IValue()};
   pack->callBoxed(stack);
   packed_ = stack.at(0).toTensor();
