@@ -14,6 +14,10 @@ std::vector<Turn> asked(std::string question, std::string answer) {
   return {{"human", std::move(question)}, {"gpt", std::move(answer)}};
 }
 
+std::string given(const std::string& attributes, const std::string& question) {
+  return "It has " + attributes + ". " + question;
+}
+
 const CoarseKind& kind_of(const Concept& species) { return coarse_kinds().at(species.kind); }
 
 std::string attributes_in_some_order(const Concept& species, Rng& rng) {
@@ -35,7 +39,7 @@ std::string ask_fine(const std::string& coarser) {
 std::string ask_attributes() { return "What visual attributes does it have?"; }
 std::string ask_description() { return "Describe it."; }
 std::string ask_fine_given(const std::string& attributes, const std::string& coarse) {
-  return "It has " + attributes + ". " + ask_fine(coarse);
+  return given(attributes, ask_fine(coarse));
 }
 
 std::string mixture_templates() {
@@ -73,7 +77,7 @@ std::vector<Turn> knowledge(const Concept& species, int way, Rng& rng) {
 std::vector<Turn> told_dialogue(const Concept& species, Rng& rng) {
   const auto& kind = kind_of(species);
   const auto attributes = attributes_in_some_order(species, rng);
-  return {{"human", "It has " + attributes + ". " + ask_coarse(kind.superordinate)},
+  return {{"human", given(attributes, ask_coarse(kind.superordinate))},
           {"gpt", kind.coarse},
           {"human", ask_attributes()},
           {"gpt", attributes},
