@@ -25,6 +25,7 @@ struct DataConfig {
   std::string on_bad_record = "stop";      // stop | skip
   int64_t max_bad_records = 100;           // skip: the run stops after this many
   bool shuffle = true;
+  int64_t picture_group = 1;   // records of one picture that stay together
   int64_t workers = 2;         // loader threads; their number changes nothing in the result
   int64_t prefetch_steps = 2;  // optimizer steps prepared ahead
 };
@@ -33,7 +34,7 @@ struct DataConfig {
 struct BatchConfig {
   int64_t samples = 128;          // samples an optimizer step, over all ranks
   int64_t device_tokens = 16384;  // packed tokens a device pass; one sample alone may be longer
-  bool share_prefix = true;       // tokens that begin every sample of a pass are computed once
+  bool share_prefix = true;  // what a sample begins with like the one before it is computed once
 };
 
 }  // namespace finer::data

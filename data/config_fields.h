@@ -34,6 +34,11 @@ inline void describe(FieldVisitor& v, DataConfig& c) {
   v.field("max_bad_records", c.max_bad_records, "skip: the run stops after this many",
           between(0, 1e12));
   v.field("shuffle", c.shuffle, "new order each epoch, drawn from the seed; false: file order");
+  v.field(
+      "picture_group", c.picture_group,
+      "up to this many records of one picture in a set stay together when the order is drawn, so "
+      "that a device pass computes the picture once (batch.share_prefix)",
+      between(1, 1024));
   v.field("workers", c.workers, "threads that prepare samples; their number changes no result",
           between(1, 256));
   v.field("prefetch_steps", c.prefetch_steps, "optimizer steps prepared ahead", between(1, 1024));
@@ -44,7 +49,9 @@ inline void describe(FieldVisitor& v, BatchConfig& c) {
   v.field("device_tokens", c.device_tokens,
           "packed tokens a device pass; one sample alone may be longer", between(1, 67108864));
   v.field("share_prefix", c.share_prefix,
-          "the system text that begins every sample of a device pass is computed once");
+          "what a sample of a device pass begins with like the one before it, system text and "
+          "picture, is "
+          "computed once");
 }
 
 }  // namespace finer::data

@@ -14,6 +14,7 @@
 #include <cstring>
 #include <mutex>
 #include <string_view>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -118,6 +119,29 @@ Sample Dataset::read(int64_t index) const {
   } catch (const DataError& error) {
     throw DataError(where(index, peek_id(text)) + ": " + error.what());
   }
+}
+
+std::vector<int64_t> Dataset::picture_groups(int64_t most) const {
+  struct Open {
+    int64_t group = 0, size = 0;
+  };
+  std::unordered_map<std::string, Open> open;  // the last group of each picture
+  std::vector<int64_t> groups;
+  groups.reserve(impl_->extents.size());
+  int64_t next = 0;
+  for (const RecordExtent extent : impl_->extents) {
+    const auto bytes = impl_->map.bytes().substr(extent.begin, extent.end - extent.begin);
+    const std::string image = peek_image(bytes);
+    if (image.empty()) {
+      groups.push_back(next++);
+      continue;
+    }
+    Open& last = open[image];
+    if (last.size == 0 || last.size == most) last = {next++, 0};
+    ++last.size;
+    groups.push_back(last.group);
+  }
+  return groups;
 }
 
 std::string Dataset::where(int64_t index, const std::string& id) const {

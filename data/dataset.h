@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace finer::data {
 
@@ -27,6 +28,9 @@ class Dataset {
   int64_t size() const;
   /// Throws: DataError "FILE: record I (id X): reason".
   Sample read(int64_t index) const;
+  /// The group of each record, numbered in the order in which they begin: records of one picture
+  /// (peek_image()), up to `most` of them, in the file's order; a record without one is its own.
+  std::vector<int64_t> picture_groups(int64_t most) const;
   /// "FILE: record I (id X)", how every message about a record begins; without an id where `id` is
   /// empty.
   std::string where(int64_t index, const std::string& id) const;

@@ -27,6 +27,7 @@ using Clock = std::chrono::steady_clock;
 struct StepWork {
   StepBatch batch;
   std::vector<SampleRef> refs;   // whose slots are being worked on
+  std::vector<bool> stays_with;  // of each: whether it stays with the one before it (same picture)
   std::vector<int64_t> lengths;  // of all the step's samples, while they are being counted
   bool is_counting = false;      // several ranks: first every sample's tokens, then the own share
   std::vector<SampleSource::Prepared> prepared;
@@ -89,8 +90,11 @@ struct Loader::Impl {
     step->batch.step = next_step++;
     step->batch.first_position = cursor;
     step->batch.next_position = end;
-    for (int64_t position = cursor; position < end; ++position)
-      step->refs.push_back(sampler.at(position));
+    for (int64_t position = cursor; position < end; ++position) {
+      const SampleRef ref = sampler.at(position);
+      step->stays_with.push_back(position > cursor && sampler.same_group(step->refs.back(), ref));
+      step->refs.push_back(ref);
+    }
     step->is_counting = share.size > 1;
     if (step->is_counting) {
       step->lengths.resize(step->refs.size());
@@ -113,24 +117,36 @@ struct Loader::Impl {
   // All lengths are known: what is left to do is this rank's share, in the step's order.
   void take_share(StepWork& step) const {
     std::vector<SampleRef> own;
-    const auto shares = share_by_tokens(step.lengths, share.size);
-    for (const size_t slot : shares.at(static_cast<size_t>(share.rank)))
+    std::vector<bool> own_stays_with;
+    const auto shares = share_groups(step.lengths, step.stays_with, share.size);
+    for (const size_t slot : shares.at(static_cast<size_t>(share.rank))) {
       own.push_back(step.refs[slot]);
+      own_stays_with.push_back(step.stays_with[slot]);
+    }
     step.refs = std::move(own);
+    step.stays_with = std::move(own_stays_with);
     open_slots(step);
   }
 
   void work_on(StepWork& step, size_t slot) const {
     if (step.is_counting) {
       step.lengths[slot] = source.num_tokens(step.refs[slot]);
+      if (has_picture_before(step, slot))
+        step.lengths[slot] = std::max(std::min<int64_t>(1, step.lengths[slot]),
+                                      step.lengths[slot] - source.image_positions());
     } else {
       prepare(step, slot);
     }
   }
 
+  // Whether the sample before it brings the slot's picture.
+  bool has_picture_before(const StepWork& step, size_t slot) const {
+    return shares_prefix && step.stays_with[slot];
+  }
+
   void prepare(StepWork& step, size_t slot) const {
     try {
-      step.prepared[slot] = source.prepare(step.refs[slot]);
+      step.prepared[slot] = source.prepare(step.refs[slot], !has_picture_before(step, slot));
     } catch (...) {
       step.faults[slot] = std::current_exception();
     }
@@ -152,43 +168,71 @@ struct Loader::Impl {
     }
   }
 
-  void pack_passes(StepWork& step) const {
-    StepBatch& batch = step.batch;
-    std::vector<ReadySample> ready;
-    std::vector<int64_t> lengths;
-    for (auto& prepared : step.prepared) {
-      switch (prepared.outcome) {
-        case Outcome::kReady:
-          batch.counts.cut += prepared.was_cut;
-          lengths.push_back(static_cast<int64_t>(prepared.sample.input_ids.size()));
-          ready.push_back(std::move(prepared.sample));
-          break;
-        case Outcome::kOverLength:
-          ++batch.counts.dropped_over_length;
-          break;
-        case Outcome::kZeroLabel:
-          ++batch.counts.dropped_zero_label;
-          break;
-        case Outcome::kBad:
-          ++batch.counts.bad_records;
-          step.skipped.push_back(std::move(prepared.reason));
-          break;
+  // Samples that came without their picture, and have none before them in their pass after all: it
+  // was dropped, or belongs to the pass before.
+  void read_missing_pictures(StepWork& step, const std::vector<int64_t>& pass_sizes) const {
+    size_t slot = 0;
+    for (const int64_t size : pass_sizes) {
+      const size_t begin = slot;
+      for (; slot < begin + static_cast<size_t>(size); ++slot) {
+        const auto& sample = step.prepared[slot].sample;
+        if (sample.image_begin < 0 || !sample.pixels.empty()) continue;
+        if (slot > begin && step.prepared[slot - 1].sample.picture == sample.picture) continue;
+        step.prepared[slot] = source.prepare(sample.ref);
       }
     }
-    step.prepared.clear();
-    batch.num_samples = static_cast<int64_t>(ready.size());
+  }
+
+  // Counts the samples that are not packed, and takes them out.
+  static void leave_out(StepWork& step) {
+    LoaderCounts& counts = step.batch.counts;
+    std::erase_if(step.prepared, [&](SampleSource::Prepared& prepared) {
+      counts.dropped_over_length += prepared.outcome == Outcome::kOverLength;
+      counts.dropped_zero_label += prepared.outcome == Outcome::kZeroLabel;
+      if (prepared.outcome == Outcome::kBad) {
+        ++counts.bad_records;
+        step.skipped.push_back(std::move(prepared.reason));
+      }
+      return prepared.outcome != Outcome::kReady;
+    });
+  }
+
+  std::vector<int64_t> pass_sizes(const StepWork& step) const {
+    std::vector<int64_t> lengths;
+    for (const auto& prepared : step.prepared)
+      lengths.push_back(static_cast<int64_t>(prepared.sample.input_ids.size()));
+    return split_by_tokens(lengths, device_tokens);
+  }
+
+  void pack_passes(StepWork& step) const {
+    StepBatch& batch = step.batch;
+    leave_out(step);
+    auto sizes = pass_sizes(step);
+    if (shares_prefix) {
+      for (;;) {  // a picture may turn out to be broken only now: then passes are laid out again
+        read_missing_pictures(step, sizes);
+        const size_t before = step.prepared.size();
+        leave_out(step);
+        if (step.prepared.size() == before) break;
+        sizes = pass_sizes(step);
+      }
+    }
+    batch.num_samples = static_cast<int64_t>(step.prepared.size());
     batch.counts.samples = batch.num_samples;
-    auto from = ready.begin();
-    for (const int64_t count : split_by_tokens(lengths, device_tokens)) {
-      const auto to = from + count;
-      batch.passes.push_back(pack({std::make_move_iterator(from), std::make_move_iterator(to)}));
-      PackedBatch& pass = batch.passes.back();
-      if (shares_prefix) pass.shared_prefix = shareable_prefix(pass);
-      from = to;
+    auto from = step.prepared.begin();
+    for (const int64_t size : sizes) {
+      std::vector<ReadySample> samples;
+      for (const auto to = from + size; from != to; ++from) {
+        batch.counts.cut += from->was_cut;
+        samples.push_back(std::move(from->sample));
+      }
+      batch.passes.push_back(pack(std::move(samples), shares_prefix));
+      const PackedBatch& pass = batch.passes.back();
       batch.num_tokens += pass.num_tokens();
       batch.num_label_tokens += pass.num_label_tokens;
       batch.label_weight += pass.label_weight;
     }
+    step.prepared.clear();
     batch.num_passes = static_cast<int64_t>(batch.passes.size());
   }
 

@@ -75,6 +75,8 @@ class SampleSource {
   const std::vector<Dataset>& datasets() const { return datasets_; }
   std::vector<int64_t> sizes() const;
   std::vector<double> weights() const;
+  /// What stays together in the order, data.picture_group: for Sampler.
+  std::vector<std::vector<int64_t>> groups() const;
 
   enum class Outcome { kReady, kOverLength, kZeroLabel, kBad };
   struct Prepared {
@@ -83,7 +85,8 @@ class SampleSource {
     ReadySample sample;
     std::string reason;  // of kBad: the whole line, with file and index
   };
-  /// with_pixels = false: reads only the picture's header (dry run, lengths).
+  /// with_pixels = false: reads only the picture's header (dry run, lengths, a picture that the
+  /// sample before it brings).
   /// Throws: DataError where the policies say stop/error.
   Prepared prepare(const SampleRef& ref, bool with_pixels = true) const;
 
@@ -94,6 +97,8 @@ class SampleSource {
   /// About how many tokens prepare() gives, image positions counted, without a look at the picture;
   /// 0 for a sample that it drops or refuses. Throws nothing that a record can cause.
   int64_t num_tokens(const SampleRef& ref) const;
+  /// P, features a picture.
+  int64_t image_positions() const { return spec_.image_positions; }
 
   /// The record as it is in the file (finer-data inspect). Throws: DataError "FILE: record I (id
   /// X): reason".

@@ -74,8 +74,9 @@ bool make_ready(const TokenizedSample& tokens, int64_t image_positions, int64_t 
   return true;
 }
 
-PackedBatch pack(std::vector<ReadySample> samples) {
+PackedBatch pack(std::vector<ReadySample> samples, bool shares) {
   PackedBatch batch;
+  if (shares) batch.shared = shareable(samples);
   size_t tokens = 0, floats = 0;
   for (const auto& sample : samples) {
     tokens += sample.input_ids.size();
@@ -88,20 +89,33 @@ PackedBatch pack(std::vector<ReadySample> samples) {
   batch.positions.reserve(tokens);
   batch.pixels.reserve(floats);
   batch.bounds.push_back(0);
-  for (auto& sample : samples) {
+  size_t pixels_begin = 0;  // of the last picture that was laid down
+  std::string picture;
+  for (size_t s = 0; s < samples.size(); ++s) {
+    auto& sample = samples[s];
     const auto first = static_cast<int64_t>(batch.input_ids.size());
     const auto length = static_cast<int64_t>(sample.input_ids.size());
     batch.input_ids.insert(batch.input_ids.end(), sample.input_ids.begin(), sample.input_ids.end());
     batch.labels.insert(batch.labels.end(), sample.labels.begin(), sample.labels.end());
     for (int64_t t = 0; t < length; ++t) batch.positions.push_back(t);
     batch.bounds.push_back(static_cast<int32_t>(first + length));
-    if (sample.image_begin >= 0) {
+    const int64_t shared = batch.shared.empty() ? 0 : batch.shared[s];
+    if (sample.image_begin >= shared) {  // has one, and it is not shared
       FINER_CHECK(sample.image_begin + sample.image_positions <= length,
                   "a picture that ends within its sample");
       for (int64_t p = 0; p < sample.image_positions; ++p)
         batch.image_slots.push_back(first + sample.image_begin + p);
-      batch.pixels.insert(batch.pixels.end(), sample.pixels.begin(), sample.pixels.end());
+      const size_t begin = batch.pixels.size();
+      if (sample.pixels.empty() && !picture.empty() && sample.picture == picture) {
+        batch.pixels.resize(2 * begin - pixels_begin);
+        std::copy_n(batch.pixels.begin() + static_cast<int64_t>(pixels_begin), begin - pixels_begin,
+                    batch.pixels.begin() + static_cast<int64_t>(begin));
+      } else {
+        batch.pixels.insert(batch.pixels.end(), sample.pixels.begin(), sample.pixels.end());
+      }
       sample.pixels = {};  // pictures are most of the memory: hold each of them once
+      pixels_begin = begin;
+      picture = sample.picture;
       ++batch.num_images;
     }
     batch.loss_weights.push_back(static_cast<float>(sample.loss_weight));
@@ -127,27 +141,45 @@ std::vector<int64_t> split_by_tokens(const std::vector<int64_t>& lengths, int64_
   return counts;
 }
 
-int64_t shareable_prefix(const PackedBatch& batch) {
-  if (batch.num_sequences() < 2) return 0;
-  const auto begin_of = [&](int64_t s) { return static_cast<size_t>(batch.bounds[s]); };
-  int64_t prefix = batch.num_tokens();
-  for (int64_t s = 0; s < batch.num_sequences(); ++s) {
-    const int64_t length = batch.bounds[s + 1] - batch.bounds[s];
-    int64_t same = 0;
-    // the token before a target predicts it, so it must not be shared either
-    while (same < std::min(prefix, length - 1) &&
-           batch.input_ids[begin_of(s) + same] == batch.input_ids[same] &&
-           batch.labels[begin_of(s) + same + 1] == kIgnoreLabel) {
-      ++same;
-    }
-    prefix = same;
+namespace {
+
+int64_t length_of(const ReadySample& sample) {
+  return static_cast<int64_t>(sample.input_ids.size());
+}
+
+bool is_image_at(const ReadySample& sample, int64_t t) {
+  return sample.image_begin >= 0 && t >= sample.image_begin &&
+         t < sample.image_begin + sample.image_positions;
+}
+
+int64_t shared_with(const ReadySample& before, const ReadySample& sample) {
+  const bool same_picture = !sample.picture.empty() && sample.picture == before.picture;
+  const int64_t most = std::min(length_of(before), length_of(sample)) - 1;
+  int64_t t = 0;
+  for (; t < most; ++t) {
+    const auto at = static_cast<size_t>(t);
+    const bool is_image = is_image_at(sample, t);
+    if (sample.input_ids[at] != before.input_ids[at] || is_image != is_image_at(before, t)) break;
+    if (is_image && !same_picture) break;
+    const int64_t target = sample.labels[at + 1];
+    if (target != kIgnoreLabel && target != before.labels[at + 1]) break;
   }
-  for (const int64_t slot : batch.image_slots) {
-    const auto after = std::upper_bound(batch.bounds.begin(), batch.bounds.end(), slot);
-    prefix = std::min(prefix, slot - *(after - 1));
+  const bool is_within = t > 0 && is_image_at(sample, t - 1) && is_image_at(sample, t);
+  return std::max<int64_t>(0, is_within ? sample.image_begin : t);
+}
+
+}  // namespace
+
+std::vector<int64_t> shareable(const std::vector<ReadySample>& samples) {
+  std::vector<int64_t> shared;
+  int64_t saved = 0, tokens = 0;
+  for (size_t s = 0; s < samples.size(); ++s) {
+    shared.push_back(s > 0 ? shared_with(samples[s - 1], samples[s]) : 0);
+    saved += shared.back();
+    tokens += length_of(samples[s]);
   }
-  const bool is_worth_it = prefix * (batch.num_sequences() - 1) * 20 >= batch.num_tokens();
-  return is_worth_it ? prefix : 0;
+  const bool is_worth_it = saved > 0 && saved * 20 >= tokens;
+  return is_worth_it ? shared : std::vector<int64_t>{};
 }
 
 }  // namespace finer::data

@@ -207,6 +207,44 @@ void check_image(Sample& sample, const std::vector<std::string>& part_images) {
   }
 }
 
+// Follows a record's JSON up to the string under its key "image".
+struct ImageKey : nlohmann::json_sax<json> {
+  std::string image;
+  bool key(string_t& name) override {
+    is_next = depth == 1 && name == "image";
+    return true;
+  }
+  bool string(string_t& value) override {
+    if (is_next) image = value;
+    return !is_next;
+  }
+  bool start_object(std::size_t) override { return nested(+1); }
+  bool end_object() override { return nested(-1); }
+  bool start_array(std::size_t) override { return nested(+1); }
+  bool end_array() override { return nested(-1); }
+  bool null() override { return other(); }
+  bool boolean(bool) override { return other(); }
+  bool number_integer(number_integer_t) override { return other(); }
+  bool number_unsigned(number_unsigned_t) override { return other(); }
+  bool number_float(number_float_t, const string_t&) override { return other(); }
+  bool binary(binary_t&) override { return other(); }
+  bool parse_error(std::size_t, const std::string&, const json::exception&) override {
+    return false;
+  }
+
+ private:
+  bool other() {
+    is_next = false;
+    return true;
+  }
+  bool nested(int step) {
+    depth += step;
+    return other();
+  }
+  int depth = 0;
+  bool is_next = false;
+};
+
 }  // namespace
 
 Sample parse_sample(std::string_view json_text, int64_t index) {
@@ -240,6 +278,12 @@ std::string peek_id(std::string_view json_text) {
   if (id == nullptr) return "";
   if (id->is_string()) return id->get<std::string>();
   return id->is_number() ? id->dump() : "";
+}
+
+std::string peek_image(std::string_view json_text) {
+  ImageKey found;
+  json::sax_parse(json_text, &found);
+  return found.image;
 }
 
 std::filesystem::path resolve_inside(const std::filesystem::path& root,

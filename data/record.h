@@ -37,6 +37,10 @@ Sample parse_sample(std::string_view json_text, int64_t index);
 /// The record's id as far as it can be told from a faulty record, "" where it cannot: for messages.
 std::string peek_id(std::string_view json_text);
 
+/// The record's `image` where that is a path, "" otherwise. Reads no further than up to it, and
+/// checks nothing.
+std::string peek_image(std::string_view json_text);
+
 /// `root / relative`, refused when empty, absolute, with a NUL byte, or with a ".." in it. A link
 /// that leads out of `root` is the user's own doing and is followed. Throws: DataError with the
 /// reason.

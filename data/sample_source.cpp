@@ -83,6 +83,14 @@ std::vector<double> SampleSource::weights() const {
   return weights;
 }
 
+std::vector<std::vector<int64_t>> SampleSource::groups() const {
+  std::vector<std::vector<int64_t>> groups;
+  if (config_.picture_group == 1) return groups;
+  for (const auto& dataset : datasets_)
+    groups.push_back(dataset.picture_groups(config_.picture_group));
+  return groups;
+}
+
 Sample SampleSource::record(const SampleRef& ref) const {
   return datasets_.at(static_cast<size_t>(ref.set)).read(ref.index);
 }
@@ -172,6 +180,7 @@ SampleSource::Prepared SampleSource::prepare_or_throw(const SampleRef& ref,
 
   if (sample.image) {
     const std::filesystem::path path = image_path(ref, sample);
+    ready.picture = path.string();
     try {
       if (with_pixels) {
         ready.pixels = preprocess(decode_image(path), spec_.preprocess, aspect_);

@@ -30,4 +30,26 @@ std::vector<std::vector<size_t>> share_by_tokens(const std::vector<int64_t>& len
   return shares;
 }
 
+std::vector<std::vector<size_t>> share_groups(const std::vector<int64_t>& lengths,
+                                              const std::vector<bool>& stays_with, int size) {
+  std::vector<int64_t> group_lengths;
+  std::vector<size_t> firsts;
+  for (size_t slot = 0; slot < lengths.size(); ++slot) {
+    if (!stays_with[slot]) {
+      firsts.push_back(slot);
+      group_lengths.push_back(0);
+    }
+    group_lengths.back() += lengths[slot];
+  }
+  firsts.push_back(lengths.size());
+  std::vector<std::vector<size_t>> shares;
+  for (const auto& groups : share_by_tokens(group_lengths, size)) {
+    auto& slots = shares.emplace_back();
+    for (const size_t group : groups) {
+      for (size_t slot = firsts[group]; slot < firsts[group + 1]; ++slot) slots.push_back(slot);
+    }
+  }
+  return shares;
+}
+
 }  // namespace finer::data

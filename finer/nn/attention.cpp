@@ -224,7 +224,7 @@ Attention::Attention(const std::string& path, const AttentionConfig& config,
 at::Tensor Attention::forward(const at::Tensor& x_TD, const RopeRows& rope, const Packing& packing,
                               const at::Tensor& rows) const {
   const auto qkv_TX = qkv_proj.forward(x_TD);
-  if (packing.shared_prefix == 0) {
+  if (!packing.is_shared()) {
     const auto out = attend_packed(qkv_TX, rope, packing, config_);
     return o_proj.forward(rows.defined() ? select_rows(out, rows) : out);
   }

@@ -7,7 +7,7 @@
 namespace finer {
 
 Packing Packing::from_bounds(std::vector<int64_t> bounds, at::Device device,
-                             int64_t shared_prefix) {
+                             const std::vector<int64_t>& shared) {
   FINER_CHECK(bounds.size() >= 2 && bounds.front() == 0,
               "a packing has at least one sequence, from 0");
   Packing packing;
@@ -25,17 +25,27 @@ Packing Packing::from_bounds(std::vector<int64_t> bounds, at::Device device,
   std::copy(bounds.begin(), bounds.end(), bounds_host.data_ptr<int32_t>());
   packing.bounds_device = bounds_host.to(device);
   packing.bounds = std::move(bounds);
-  if (shared_prefix == 0) return packing;
+  if (std::all_of(shared.begin(), shared.end(), [](int64_t n) { return n == 0; })) return packing;
 
-  packing.shared_prefix = shared_prefix;
+  FINER_CHECK(shared.size() + 1 == packing.bounds.size() && shared[0] == 0,
+              "a number of shared tokens for each sequence, the first 0");
   std::vector<int64_t> expand, kept;
   for (size_t s = 0; s + 1 < packing.bounds.size(); ++s) {
     const int64_t begin = packing.bounds[s], end = packing.bounds[s + 1];
-    FINER_CHECK(end - begin > shared_prefix, "a shared prefix is shorter than every sequence");
-    for (int64_t t = begin; t < end; ++t) {
-      const bool is_shared = s > 0 && t - begin < shared_prefix;
-      expand.push_back(is_shared ? t - begin : static_cast<int64_t>(kept.size()));
-      if (!is_shared) kept.push_back(t);
+    FINER_CHECK(shared[s] < end - begin && (s == 0 || shared[s] <= begin - packing.bounds[s - 1]),
+                "fewer shared tokens than the sequence has, and no more than the one before it");
+    for (int64_t t = begin; t < begin + shared[s]; ++t) {
+      const int64_t row = expand[static_cast<size_t>(packing.bounds[s - 1] + t - begin)];
+      if (t > begin && row == expand.back() + 1) {
+        ++packing.repeats.back().length;
+      } else {
+        packing.repeats.push_back({t, row, 1});
+      }
+      expand.push_back(row);
+    }
+    for (int64_t t = begin + shared[s]; t < end; ++t) {
+      expand.push_back(static_cast<int64_t>(kept.size()));
+      kept.push_back(t);
     }
   }
   packing.expand_T = at::tensor(expand, at::kLong).to(device);

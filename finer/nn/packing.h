@@ -14,20 +14,27 @@ struct Packing {
   at::Tensor bounds_device;     // int32 [S+1], on the device (CUDA's variable-length kernel)
   int64_t max_length = 0;       // longest sequence
 
-  // Where all sequences begin with the same tokens (the system text), the residual stream holds
-  // these once, at its front, and then what is left of each sequence. Attention sees whole
+  // Where sequences begin like the one before them (the system text, a picture), the residual
+  // stream holds what they share once, and of each sequence only what is left. Attention sees whole
   // sequences; everything else works on the stream, whose length is kept.size(0).
-  int64_t shared_prefix = 0;  // tokens held once; 0: the stream is the packed row itself
-  at::Tensor expand_T;        // int64 [T], stream row of each packed position
+  struct Repeat {
+    int64_t packed = 0;  // first of the packed positions that repeat ...
+    int64_t stream = 0;  // ... these rows of the stream
+    int64_t length = 0;
+  };
+  std::vector<Repeat> repeats;  // none: the stream is the packed row itself
+  at::Tensor expand_T;          // int64 [T], stream row of each packed position
   at::Tensor kept;  // int64 [stream rows], packed position of each (the first that has it)
 
   int64_t num_tokens() const { return bounds.back(); }
+  bool is_shared() const { return !repeats.empty(); }
   int64_t num_sequences() const { return static_cast<int64_t>(bounds.size()) - 1; }
 
   /// bounds: S+1 ascending values from 0. Positions count from 0 within each sequence.
-  /// shared_prefix: tokens that begin every sequence, fewer than the shortest has.
+  /// shared: tokens that each sequence has in common with the one before it, fewer than it has, the
+  /// first 0; empty: none.
   static Packing from_bounds(std::vector<int64_t> bounds, at::Device device,
-                             int64_t shared_prefix = 0);
+                             const std::vector<int64_t>& shared = {});
 };
 
 }  // namespace finer

@@ -27,27 +27,26 @@ class SelectRowsFunction : public Function<SelectRowsFunction> {
 
 class ExpandSharedFunction : public Function<ExpandSharedFunction> {
  public:
-  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x_TX, const at::Tensor& expand,
-                            const at::Tensor& kept, const std::vector<int64_t>& bounds,
-                            int64_t shared) {
-    ctx->saved_data["kept"] = kept;
-    ctx->saved_data["bounds"] = bounds;
-    ctx->saved_data["shared"] = shared;
-    return x_TX.index_select(0, expand);
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x_TX, const Packing& packing) {
+    ctx->saved_data["kept"] = packing.kept;
+    std::vector<int64_t> repeats;
+    for (const auto& r : packing.repeats)
+      repeats.insert(repeats.end(), {r.packed, r.stream, r.length});
+    ctx->saved_data["repeats"] = repeats;
+    return x_TX.index_select(0, packing.expand_T);
   }
 
+  // The sums are in the order of the repeats, on every device, and in float32.
   static variable_list backward(AutogradContext* ctx, variable_list grads) {
-    const auto bounds = ctx->saved_data["bounds"].toIntVector();
-    const int64_t shared = ctx->saved_data["shared"].toInt();
-    auto dx_TX = grads[0].index_select(0, ctx->saved_data["kept"].toTensor());
-    auto d_shared = dx_TX.narrow(0, 0, shared).to(at::kFloat);  // many small terms: not in 16 bits
-    for (size_t s = 1; s + 1 < bounds.size(); ++s) {
-      d_shared.add_(grads[0].narrow(0, bounds[s], shared));
+    const auto repeats = ctx->saved_data["repeats"].toIntVector();
+    const auto& d_TX = grads[0];
+    const auto first_TX = d_TX.index_select(0, ctx->saved_data["kept"].toTensor());
+    const auto sum_TX = first_TX.to(at::kFloat);
+    for (size_t i = 0; i < repeats.size(); i += 3) {
+      sum_TX.narrow(0, repeats[i + 1], repeats[i + 2])
+          .add_(d_TX.narrow(0, repeats[i], repeats[i + 2]));
     }
-    if (dx_TX.scalar_type() != at::kFloat) dx_TX.narrow(0, 0, shared).copy_(d_shared);
-    variable_list out(5);
-    out[0] = dx_TX;
-    return out;
+    return {sum_TX.to(d_TX.scalar_type()), at::Tensor()};
   }
 };
 
@@ -58,8 +57,7 @@ at::Tensor select_rows(const at::Tensor& x_TX, const at::Tensor& rows) {
 }
 
 at::Tensor expand_shared(const at::Tensor& x_TX, const Packing& packing) {
-  return ExpandSharedFunction::apply(x_TX, packing.expand_T, packing.kept, packing.bounds,
-                                     packing.shared_prefix);
+  return ExpandSharedFunction::apply(x_TX, packing);
 }
 
 }  // namespace finer

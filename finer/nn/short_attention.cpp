@@ -23,7 +23,10 @@ constexpr int64_t kQueries = 4;      // rows of a product that are worked on tog
 constexpr float kUnseen = -std::numeric_limits<float>::infinity();
 
 // Rows and columns of tables are rounded up, so that no product has a rest.
-FINER_INLINE int64_t padded(int64_t length) { return (length + 7) / 8 * 8; }
+template <int kLanes>
+FINER_INLINE int64_t padded(int64_t length) {
+  return (length + kLanes - 1) / kLanes * kLanes;
+}
 
 // A matrix whose elements are read one by one: element (m, k) is at[m * row + k * column].
 struct Scalars {
@@ -31,18 +34,19 @@ struct Scalars {
   int64_t row, column;
 };
 
-// out[m, n] = sum over k in [first, last) of a(m, k) b[k, n], for four rows m and kWide * 8
+// out[m, n] = sum over k in [first, last) of a(m, k) b[k, n], for four rows m and kWide * kLanes
 // columns.
-template <int kWide>
+template <int kLanes, int kWide>
 FINER_INLINE void multiply_tile(const Scalars& a, const float* b, int64_t b_stride, int64_t first,
                                 int64_t last, float* out, int64_t out_stride) {
+  using Lanes = typename LanesOf<kLanes>::Floats;
   Lanes sums[kQueries][kWide] = {};
   const float* a0 = a.at + first * a.column;
   const float *a1 = a0 + a.row, *a2 = a1 + a.row, *a3 = a2 + a.row;
   b += first * b_stride;
   for (int64_t k = first; k < last; ++k) {
     for (int i = 0; i < kWide; ++i) {
-      const Lanes x = load_lanes(b + 8 * i);
+      const Lanes x = load_lanes<kLanes>(b + kLanes * i);
       sums[0][i] += x * *a0;
       sums[1][i] += x * *a1;
       sums[2][i] += x * *a2;
@@ -55,19 +59,26 @@ FINER_INLINE void multiply_tile(const Scalars& a, const float* b, int64_t b_stri
     b += b_stride;
   }
   for (int m = 0; m < kQueries; ++m)
-    for (int i = 0; i < kWide; ++i) store_lanes(out + m * out_stride + 8 * i, sums[m][i]);
+    for (int i = 0; i < kWide; ++i)
+      store_lanes<kLanes>(out + m * out_stride + kLanes * i, sums[m][i]);
 }
 
 // The same for `columns` columns, a multiple of 8.
+template <int kLanes>
 FINER_INLINE void multiply_rows(const Scalars& a, const float* b, int64_t b_stride, int64_t first,
                                 int64_t last, int64_t columns, float* out, int64_t out_stride) {
   int64_t n = 0;
-  for (; n + 16 <= columns; n += 16)
-    multiply_tile<2>(a, b + n, b_stride, first, last, out + n, out_stride);
-  if (n < columns) multiply_tile<1>(a, b + n, b_stride, first, last, out + n, out_stride);
+  for (; n + 2 * kLanes <= columns; n += 2 * kLanes)
+    multiply_tile<kLanes, 2>(a, b + n, b_stride, first, last, out + n, out_stride);
+  if (n + kLanes <= columns) {
+    multiply_tile<kLanes, 1>(a, b + n, b_stride, first, last, out + n, out_stride);
+    n += kLanes;
+  }
+  if (n < columns) multiply_tile<8, 1>(a, b + n, b_stride, first, last, out + n, out_stride);
 }
 
-// What one head works with: rows packed side by side, M = padded(L) of them, the last M - L zero.
+// What one head works with: rows packed side by side, M = padded<kLanes>(L) of them, the last M - L
+// zero.
 struct Tables {
   float *q, *k, *v, *d_out;  // [M, C]; q times the scale
   float *k_t, *v_t;          // [C, M]
@@ -108,51 +119,73 @@ FINER_INLINE int64_t keys_seen(bool is_causal, int64_t begin, int64_t L) {
   return is_causal ? std::min(begin + kQueries, L) : L;
 }
 
-FINER_CLONES void forward_head(const float* q, const float* k, const float* v, int64_t stride,
-                               int64_t L, int64_t C, bool is_causal, float* out, int64_t out_stride,
-                               float* lse, int64_t lse_stride, float* scratch) {
-  const int64_t M = padded(L);
+// One query head of one sequence; strides are of rows, in floats.
+struct Forward {
+  const float *q, *k, *v;  // rows of qkv
+  int64_t stride, L, C;
+  bool is_causal;
+  float* out;
+  int64_t out_stride;
+  float* lse;
+  int64_t lse_stride;
+  float* scratch;
+};
+
+template <int kLanes>
+FINER_INLINE void forward_head_by(const Forward& head) {
+  const auto [q, k, v, stride, L, C, is_causal, out, out_stride, lse, lse_stride, scratch] = head;
+  using Wide = typename LanesOf<kLanes>::Floats;
+  const int64_t M = padded<kLanes>(L);
   const auto t = tables_in(scratch, M, C);
   take_rows(q, stride, L, M, C, 1.0F / std::sqrt(static_cast<float>(C)), t.q);
   take_rows(k, stride, L, M, C, 1, t.k);
   take_rows(v, stride, L, M, C, 1, t.v);
   transpose(t.k, M, C, t.k_t);
   for (int64_t begin = 0; begin < L; begin += kQueries) {
-    const int64_t seen = keys_seen(is_causal, begin, L), columns = padded(seen);
-    multiply_rows({t.q + begin * C, C, 1}, t.k_t, M, 0, C, columns, t.p, M);
+    const int64_t seen = keys_seen(is_causal, begin, L), columns = padded<kLanes>(seen);
+    multiply_rows<kLanes>({t.q + begin * C, C, 1}, t.k_t, M, 0, C, columns, t.p, M);
     const int64_t rows = std::min(kQueries, L - begin);
     float inverse[kQueries] = {};
     for (int64_t r = 0; r < kQueries; ++r) {
       float* p = t.p + r * M;
       const int64_t n = is_causal ? std::min(begin + r + 1, L) : L;
       for (int64_t j = n; j < columns; ++j) p[j] = kUnseen;
-      Lanes top = load_lanes(p);
-      for (int64_t j = 8; j < columns; j += 8) {
-        const Lanes x = load_lanes(p + j);
+      Wide top = load_lanes<kLanes>(p);
+      for (int64_t j = kLanes; j < columns; j += kLanes) {
+        const Wide x = load_lanes<kLanes>(p + j);
         top = x > top ? x : top;
       }
       float greatest = top[0];
-      for (int i = 1; i < 8; ++i) greatest = std::max(greatest, top[i]);
-      const float sum = exp_row(p, columns, greatest);
+      for (int i = 1; i < kLanes; ++i) greatest = std::max(greatest, top[i]);
+      const float sum = exp_row<kLanes>(p, columns, greatest);
       // what is hidden has come out as e^-87: nothing beside a sum of at least 1, but not zero
       for (int64_t j = n; j < columns; ++j) p[j] = 0;
       inverse[r] = 1.0F / sum;
       if (r < rows) lse[(begin + r) * lse_stride] = greatest + std::log(sum);
     }
-    multiply_rows({t.p, M, 1}, t.v, C, 0, seen, C, t.d, C);
+    multiply_rows<kLanes>({t.p, M, 1}, t.v, C, 0, seen, C, t.d, C);
     for (int64_t r = 0; r < rows; ++r)
       for (int64_t c = 0; c < C; c += 8)
         store_lanes(out + (begin + r) * out_stride + c, load_lanes(t.d + r * C + c) * inverse[r]);
   }
 }
 
-// One query head. Its dq is written; dk and dv are added to, or written where `is_first`.
-FINER_CLONES void backward_head(const float* d_out, const float* out, int64_t out_stride,
-                                const float* q, const float* k, const float* v, const float* lse,
-                                int64_t lse_stride, int64_t stride, int64_t L, int64_t C,
-                                bool is_causal, bool is_first, float* dq, float* dk, float* dv,
-                                float* scratch) {
-  const int64_t M = padded(L);
+// Its gradients. dq is written; dk and dv are added to, or written where `is_first`.
+struct Backward {
+  const float *d_out, *out;
+  int64_t out_stride;
+  const float *q, *k, *v, *lse;
+  int64_t lse_stride, stride, L, C;
+  bool is_causal, is_first;
+  float *dq, *dk, *dv, *scratch;
+};
+
+template <int kLanes>
+FINER_INLINE void backward_head_by(const Backward& head) {
+  const auto [d_out, out, out_stride, q, k, v, lse, lse_stride, stride, L, C, is_causal, is_first,
+              dq, dk, dv, scratch] = head;
+  using Wide = typename LanesOf<kLanes>::Floats;
+  const int64_t M = padded<kLanes>(L);
   const auto t = tables_in(scratch, M, C);
   const float scale = 1.0F / std::sqrt(static_cast<float>(C));
   take_rows(q, stride, L, M, C, scale, t.q);
@@ -170,26 +203,26 @@ FINER_CLONES void backward_head(const float* d_out, const float* out, int64_t ou
     t.delta[i] = sum;
   }
   for (int64_t begin = 0; begin < L; begin += kQueries) {
-    const int64_t seen = keys_seen(is_causal, begin, L), columns = padded(seen);
+    const int64_t seen = keys_seen(is_causal, begin, L), columns = padded<kLanes>(seen);
     float *p_rows = t.p + begin * M, *dp_rows = t.dp + begin * M;
-    multiply_rows({t.q + begin * C, C, 1}, t.k_t, M, 0, C, columns, p_rows, M);
-    multiply_rows({t.d_out + begin * C, C, 1}, t.v_t, M, 0, C, columns, dp_rows, M);
+    multiply_rows<kLanes>({t.q + begin * C, C, 1}, t.k_t, M, 0, C, columns, p_rows, M);
+    multiply_rows<kLanes>({t.d_out + begin * C, C, 1}, t.v_t, M, 0, C, columns, dp_rows, M);
     const int64_t rows = std::min(kQueries, L - begin);
     for (int64_t r = 0; r < rows; ++r) {
       float *p = p_rows + r * M, *dp = dp_rows + r * M;
       const int64_t i = begin + r, n = is_causal ? i + 1 : L;
       const float log_sum = lse[i * lse_stride], delta = t.delta[i];
-      for (int64_t j = 0; j < columns; j += 8) {
-        Lanes x = load_lanes(p + j) - log_sum;
-        exp_lanes(x);
-        store_lanes(p + j, x);
-        store_lanes(dp + j, x * (load_lanes(dp + j) - delta));
+      for (int64_t j = 0; j < columns; j += kLanes) {
+        Wide x = load_lanes<kLanes>(p + j) - log_sum;
+        exp_lanes<kLanes>(x);
+        store_lanes<kLanes>(p + j, x);
+        store_lanes<kLanes>(dp + j, x * (load_lanes<kLanes>(dp + j) - delta));
       }
       // columns that are not seen hold anything by now, infinity too
       for (int64_t j = n; j < columns; ++j) p[j] = dp[j] = 0;
     }
     // dq = scale * dp k, of these queries
-    multiply_rows({dp_rows, M, 1}, t.k, C, 0, seen, C, t.d, C);
+    multiply_rows<kLanes>({dp_rows, M, 1}, t.k, C, 0, seen, C, t.d, C);
     for (int64_t r = 0; r < rows; ++r)
       for (int64_t c = 0; c < C; c += 8)
         store_lanes(dq + (begin + r) * stride + c, load_lanes(t.d + r * C + c) * scale);
@@ -198,7 +231,7 @@ FINER_CLONES void backward_head(const float* d_out, const float* out, int64_t ou
   const auto add = [&](const float* table, const float* b, float* to)
       __attribute__((always_inline)) {
     for (int64_t begin = 0; begin < L; begin += kQueries) {
-      multiply_rows({table + begin, 1, M}, b, C, is_causal ? begin : 0, L, C, t.d, C);
+      multiply_rows<kLanes>({table + begin, 1, M}, b, C, is_causal ? begin : 0, L, C, t.d, C);
       for (int64_t r = 0; r < std::min(kQueries, L - begin); ++r) {
         float* row = to + (begin + r) * stride;
         for (int64_t c = 0; c < C; c += 8) {
@@ -212,9 +245,24 @@ FINER_CLONES void backward_head(const float* d_out, const float* out, int64_t ou
   add(t.p, t.d_out, dv);
 }
 
+FINER_CLONES void forward_head_8(const Forward& head) { forward_head_by<8>(head); }
+FINER_CLONES void backward_head_8(const Backward& head) { backward_head_by<8>(head); }
+FINER_WIDE void forward_head_16(const Forward& head) { forward_head_by<16>(head); }
+FINER_WIDE void backward_head_16(const Backward& head) { backward_head_by<16>(head); }
+
+void forward_head(const Forward& head) {
+  static const bool is_wide = has_wide_lanes();
+  is_wide ? forward_head_16(head) : forward_head_8(head);
+}
+
+void backward_head(const Backward& head) {
+  static const bool is_wide = has_wide_lanes();
+  is_wide ? backward_head_16(head) : backward_head_8(head);
+}
+
 // Working memory of one head of a sequence of `length`, in floats.
 int64_t scratch_size(int64_t length, int64_t C) {
-  const int64_t M = padded(length);
+  const int64_t M = padded<16>(length);
   return 7 * M * C + 2 * M * M + M;
 }
 
@@ -231,8 +279,8 @@ void forward_group(const Heads& heads, const float* qkv, int64_t length, int64_t
   const auto [H, K, C, is_causal] = heads;
   const int64_t key = (H + k) * C, value = key + K * C;
   for (int64_t h = k * (H / K); h < (k + 1) * (H / K); ++h) {
-    forward_head(qkv + h * C, qkv + key, qkv + value, heads.width(), length, C, is_causal,
-                 out + h * C, H * C, lse + h, H, scratch);
+    forward_head({qkv + h * C, qkv + key, qkv + value, heads.width(), length, C, is_causal,
+                  out + h * C, H * C, lse + h, H, scratch});
   }
 }
 
@@ -241,9 +289,9 @@ void backward_group(const Heads& heads, const float* d_out, const float* qkv, co
   const auto [H, K, C, is_causal] = heads;
   const int64_t G = H / K, key = (H + k) * C, value = key + K * C;
   for (int64_t h = k * G; h < (k + 1) * G; ++h) {
-    backward_head(d_out + h * C, out + h * C, H * C, qkv + h * C, qkv + key, qkv + value, lse + h,
-                  H, heads.width(), length, C, is_causal, h == k * G, d_qkv + h * C, d_qkv + key,
-                  d_qkv + value, scratch);
+    backward_head({d_out + h * C, out + h * C, H * C, qkv + h * C, qkv + key, qkv + value, lse + h,
+                   H, heads.width(), length, C, is_causal, h == k * G, d_qkv + h * C, d_qkv + key,
+                   d_qkv + value, scratch});
   }
 }
 

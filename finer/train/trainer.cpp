@@ -124,7 +124,7 @@ int train_as(const Recipe& recipe, const std::string& resume, Ranks* ranks, Eval
   }
   log::add_file(run_dir / "logs" / (ranks ? ranks->log_name() : "rank-0.log"));
   data::Sampler sampler(run.source->sizes(), run.source->weights(), recipe.seed,
-                        recipe.data.shuffle);
+                        recipe.data.shuffle, run.source->groups());
   const auto plan = make_plan(recipe, sampler.epoch_size());
   check_position(plan, recipe, state, checkpoint);
   if (checkpoint && is_first) set_later_checkpoints_aside(run_dir, state.step);
@@ -312,7 +312,7 @@ void dry_run(const Recipe& recipe, const std::string& resume, EvalHook* hook) {
   if (recipe.has_eval && hook != nullptr) hook->open(recipe, run);
   const auto trainables = prepare_training(*run.model, recipe.train);
   data::Sampler sampler(run.source->sizes(), run.source->weights(), recipe.seed,
-                        recipe.data.shuffle);
+                        recipe.data.shuffle, run.source->groups());
   const auto plan = make_plan(recipe, sampler.epoch_size());
   const RunState state = starting_state(recipe, *run.source, checkpoint);
   int64_t records = 0, tokens = 0, labels = 0, pictures = 0, dropped = 0, cut = 0;

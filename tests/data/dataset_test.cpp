@@ -21,6 +21,20 @@ std::string record(const std::string& id, const std::string& answer) {
 
 }  // namespace
 
+TEST_CASE("records are grouped by their picture, wherever they stand", "[data]") {
+  const Scratch scratch;
+  std::string lines;
+  for (const char* image : {"a.png", "b.png", "a.png", "", "a.png", "b.png", ""}) {
+    lines += std::string("{") + (*image ? "\"image\": \"" + std::string(image) + "\", " : "") +
+             "\"conversations\": []}\n";
+  }
+  const auto dataset = Dataset::open(scratch.write("set.jsonl", lines));
+  using Groups = std::vector<int64_t>;
+  CHECK(dataset.picture_groups(8) == Groups{0, 1, 0, 2, 0, 1, 3});
+  CHECK(dataset.picture_groups(2) == Groups{0, 1, 0, 2, 3, 1, 4});
+  CHECK(dataset.picture_groups(1) == Groups{0, 1, 2, 3, 4, 5, 6});
+}
+
 TEST_CASE("an array and its lines are the same data set", "[data]") {
   const Scratch scratch;
   const auto array = Dataset::open(

@@ -7,6 +7,8 @@
 #include <chrono>
 #include <cmath>
 #include <functional>
+#include <map>
+#include <set>
 #include <thread>
 
 namespace finer::data {
@@ -36,15 +38,15 @@ struct World {
   }
 
   Sampler sampler(uint64_t seed = 1) const {
-    return {source->sizes(), source->weights(), seed, config.shuffle};
+    return {source->sizes(), source->weights(), seed, config.shuffle, source->groups()};
   }
 
   Loader loader(int64_t workers, int64_t prefetch_steps, int64_t last, int64_t step = 0,
-                int64_t first = 0, LoaderCounts counts = {}) const {
+                int64_t first = 0, LoaderCounts counts = {}, RankShare share = {}) const {
     DataConfig changed = config;
     changed.workers = workers;
     changed.prefetch_steps = prefetch_steps;
-    return {*source, sampler(), changed, batch, step, first, last, counts};
+    return {*source, sampler(), changed, batch, step, first, last, counts, share};
   }
 
   Scratch scratch;
@@ -220,6 +222,110 @@ TEST_CASE("a set may have a conversation template of its own", "[data]") {
   };
   CHECK(length(world, 0) == length(same, 0));
   CHECK(length(world, 1) < length(same, 1));
+}
+
+// Four records a picture, eight pictures, and a picture of one record.
+struct Grouped : World {
+  explicit Grouped(const std::function<void(DataConfig&)>& change = {}) : World() {
+    std::string lines;
+    for (int i = 0; i < 33; ++i) {
+      const std::string image = "grouped/" + std::to_string(i / 4) + ".bmp";
+      scratch.write(image, bmp_bytes(8, static_cast<unsigned char>(20 * (i / 4))));
+      lines += record_text("g" + std::to_string(i), image, "What bird is it?",
+                           "Number " + std::to_string(i) + ".") +
+               "\n";
+    }
+    config.sets[0].path = scratch.write("grouped.jsonl", lines).string();
+    config.sets[0].weight = 1;
+    config.picture_group = 4;
+    batch.samples = 12;
+    batch.device_tokens = 2000;
+    if (change) change(config);
+    source = std::make_unique<SampleSource>(config, tokenizer, small_spec());
+  }
+};
+
+TEST_CASE("records of one picture stay together, and a pass holds the picture once", "[data]") {
+  const Grouped world;
+  Grouped alone;  // the same order, and every sample with its picture
+  alone.batch.share_prefix = false;
+  const Steps steps = all_steps(world.loader(2, 2, 70)), apart = all_steps(alone.loader(2, 2, 70));
+  REQUIRE(steps.size() == apart.size());
+  int64_t pictures = 0, most = 0, shared = 0;
+  for (size_t i = 0; i < steps.size(); ++i) {
+    CHECK(ids_of({steps[i]}) == ids_of({apart[i]}));
+    CHECK(steps[i].num_tokens == apart[i].num_tokens);
+    CHECK(steps[i].label_weight == apart[i].label_weight);
+    for (const auto& pass : steps[i].passes) {
+      pictures += pass.num_images;
+      CHECK(pass.pixels.size() == static_cast<size_t>(pass.num_images) * 3 * 8 * 8);
+      CHECK(pass.image_slots.size() == static_cast<size_t>(pass.num_images) * 4);
+      for (const int64_t n : pass.shared) shared += n;
+    }
+    for (const auto& pass : apart[i].passes) {
+      most += pass.num_images;
+      CHECK(pass.shared.empty());
+    }
+  }
+  CHECK(most == 66);
+  CHECK(pictures <= 18 + 6);  // 18 groups, at most one in two steps at each of the steps' ends
+  CHECK(shared > 600);
+}
+
+TEST_CASE("of several ranks one has all of a group, and together they have every sample",
+          "[data]") {
+  const Grouped world;
+  std::vector<std::string> seen;
+  for (int rank = 0; rank < 2; ++rank) {
+    const Steps steps = all_steps(world.loader(2, 2, 35, 0, 0, {}, {rank, 2}));
+    for (const auto& step : steps) {
+      CHECK(step.num_samples >= 3);
+      for (const auto& pass : step.passes) {
+        for (const auto& ref : pass.refs)
+          seen.push_back(std::to_string(step.step) + " " + std::to_string(ref.set) + " " +
+                         std::to_string(ref.set == 0 ? ref.index / 4 : ref.index) + " " +
+                         std::to_string(rank));
+      }
+    }
+  }
+  CHECK(seen.size() == 35);
+  std::map<std::string, std::set<std::string>> ranks;  // group of a step -> ranks
+  for (const auto& text : seen) ranks[text.substr(0, text.rfind(' '))].insert(text);
+  for (const auto& [group, found] : ranks) CHECK(found.size() == 1);
+}
+
+TEST_CASE("a picture whose first sample is left out comes with the next one", "[data]") {
+  Grouped world([](DataConfig& config) {
+    config.shuffle = false;
+    config.sets.pop_back();
+    config.on_bad_record = "skip";
+    config.zero_label = "drop";
+  });
+  // the first two records of each picture are lost: one has no answer, the other none that is read
+  auto lines = std::string();
+  for (int i = 0; i < 8; ++i) {
+    const std::string image = i == 6 ? "grouped/none.bmp" : "grouped/0.bmp";
+    lines += (i == 1 ? "{\"image\": \"" + image + "\", \"conversations\": 3}"
+                     : record_text("g" + std::to_string(i), image, "What bird is it?",
+                                   i == 0 ? "" : "Number.")) +
+             "\n";
+  }
+  world.config.sets[0].path = world.scratch.write("lost.jsonl", lines).string();
+  world.source = std::make_unique<SampleSource>(world.config, world.tokenizer, small_spec());
+  const Steps steps = all_steps(world.loader(1, 1, 8));
+  REQUIRE(steps.size() == 1);
+  const auto ids = ids_of(steps);
+  CHECK(std::find(ids.begin(), ids.end(), "g2") != ids.end());
+  CHECK(steps[0].counts.bad_records >= 2);  // the broken record and the picture that is not there
+  for (const auto& pass : steps[0].passes)
+    CHECK(pass.pixels.size() == static_cast<size_t>(pass.num_images) * 3 * 8 * 8);
+
+  // a picture that is seen to be broken only when it is read: all of its samples are left out
+  std::filesystem::remove(world.scratch.root() / "grouped/0.bmp");
+  world.scratch.write("grouped/0.bmp", bmp_bytes(8, 1).substr(0, 60));
+  const Steps broken = all_steps(world.loader(1, 1, 8));
+  CHECK(broken[0].passes.empty());
+  CHECK(broken[0].counts.bad_records + broken[0].counts.dropped_zero_label == 8);
 }
 
 TEST_CASE("a picture that is missing or broken is named with file, record, id and path", "[data]") {

@@ -182,6 +182,19 @@ TEST_CASE("the id of a faulty record can be told as long as it is JSON", "[data]
   CHECK(peek_id("[]").empty());
 }
 
+TEST_CASE("a record's picture is told without reading the record", "[data]") {
+  CHECK(peek_image(R"({"id": "a", "image": "b.jpg", "conversations": [)") ==
+        "b.jpg");  // no further
+  CHECK(peek_image(R"({"conversations": [{"image": "no"}], "x": {"image": "no"}, "image": "b"})") ==
+        "b");
+  CHECK(peek_image(R"({"image": null, "image": "b"})") == "b");
+  CHECK(peek_image(R"({"image": ["a"], "x": "c"})").empty());
+  CHECK(peek_image(R"({"images": "a"})").empty());
+  CHECK(peek_image(R"({"image" "a"})").empty());
+  CHECK(peek_image(R"(["image", "a"])").empty());
+  CHECK(peek_image("").empty());
+}
+
 TEST_CASE("a picture's path stays inside its folder", "[data]") {
   const std::filesystem::path root = "data/images";
   CHECK(resolve_inside(root, "a/b.jpg") == root / "a/b.jpg");

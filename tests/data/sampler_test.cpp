@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <limits>
 #include <map>
+#include <set>
 #include <utility>
 
 namespace finer::data {
@@ -88,6 +89,57 @@ TEST_CASE("any position is reached directly", "[data]") {
     const SampleRef back = walking.at(position);
     CHECK(back.index == ref.index);
   }
+}
+
+TEST_CASE("samples of a group are drawn together, and none is lost or doubled by it", "[data]") {
+  // set 0: groups of 3, 1, 2, 1, the first and the third among each other; set 1: none
+  const std::vector<std::vector<int64_t>> groups = {{0, 1, 2, 0, 0, 2, 3}, {}};
+  Sampler sampler({7, 4}, {2.0, 1.0}, 11, true, groups);
+  REQUIRE(sampler.epoch_size() == 18);
+  Pairs first;
+  for (int64_t epoch = 0; epoch < 5; ++epoch) {
+    const Pairs order = take(sampler, epoch * 18, 18);
+    std::map<std::pair<int, int>, int> count;
+    for (size_t i = 0; i < order.size(); ++i) {
+      ++count[order[i]];
+      if (order[i] == std::make_pair(0, 0)) {
+        REQUIRE(i + 2 < order.size());
+        CHECK(order[i + 1] == std::make_pair(0, 3));
+        CHECK(order[i + 2] == std::make_pair(0, 4));
+      }
+      if (order[i] == std::make_pair(0, 5)) CHECK(order[i - 1] == std::make_pair(0, 2));
+    }
+    CHECK(count.size() == 11);
+    for (const auto& [pair, times] : count) CHECK(times == (pair.first == 0 ? 2 : 1));
+    CHECK((epoch == 0 || order != first));
+    if (epoch == 0) first = order;
+  }
+  CHECK(sampler.same_group({0, 0}, {0, 4}));
+  CHECK_FALSE(sampler.same_group({0, 0}, {0, 1}));
+  CHECK_FALSE(sampler.same_group({0, 0}, {1, 0}));
+  CHECK_FALSE(sampler.same_group({1, 1}, {1, 2}));
+  const Pairs in_file_order = take(Sampler({7, 4}, {1, 1}, 11, false, groups), 0, 5);
+  CHECK(in_file_order == Pairs{{0, 0}, {0, 1}, {0, 2}, {0, 3}, {0, 4}});
+}
+
+TEST_CASE("a share of groups has the size of one of single samples; its last group is cut",
+          "[data]") {
+  std::vector<int64_t> groups;
+  for (int64_t i = 0; i < 40; ++i) groups.push_back(i / 4);
+  Sampler sampler({40}, {0.25}, 3, true, {groups});
+  REQUIRE(sampler.epoch_size() == 10);
+  std::vector<int> seen(40, 0);
+  for (int64_t epoch = 0; epoch < 400; ++epoch) {
+    std::map<int, int> sizes;  // group -> samples
+    for (const auto& [set, index] : take(sampler, epoch * 10, 10)) {
+      ++seen[static_cast<size_t>(index)];
+      ++sizes[index / 4];
+    }
+    std::multiset<int> found;
+    for (const auto& [group, size] : sizes) found.insert(size);
+    CHECK(found == std::multiset<int>{2, 4, 4});
+  }
+  CHECK(*std::min_element(seen.begin(), seen.end()) > 40);
 }
 
 // What a resumed run relies on: a change of these numbers breaks resuming older runs. They were

@@ -42,6 +42,15 @@ TEST_CASE("ranks without a sample have an empty share, and dropped samples go ar
   CHECK(dropped[1] == std::vector<size_t>{1, 3});
 }
 
+TEST_CASE("samples that stay together go to one rank, and their tokens count together", "[data]") {
+  const auto shares = share_groups({5, 4, 9, 1, 1, 7}, {false, true, false, true, true, false}, 2);
+  CHECK(shares[0] == std::vector<size_t>{2, 3, 4});  // 11 tokens
+  CHECK(shares[1] == std::vector<size_t>{0, 1, 5});  // 9, and 7 to the rank that has fewer
+  CHECK(share_groups({4, 4, 4, 1}, {false, false, false, false}, 2) ==
+        share_by_tokens({4, 4, 4, 1}, 2));
+  CHECK(share_groups({}, {}, 2) == share_by_tokens({}, 2));
+}
+
 TEST_CASE("the same lengths give the same shares", "[data]") {
   CHECK(share_by_tokens({4, 4, 4, 1}, 2) == share_by_tokens({4, 4, 4, 1}, 2));
   CHECK(share_by_tokens({4, 4, 4, 1}, 2)[0] == std::vector<size_t>{0, 2});

@@ -18,7 +18,7 @@ TEST_CASE("selected rows and their gradients are index_select's", "[nn]") {
 }
 
 TEST_CASE("an expanded stream repeats the shared rows and sums their gradients", "[nn]") {
-  const auto packing = Packing::from_bounds({0, 4, 7, 12}, at::kCPU, 2);
+  const auto packing = Packing::from_bounds({0, 4, 7, 12}, at::kCPU, {0, 2, 2});
   REQUIRE(packing.kept.size(0) == 8);  // 12 positions, 2 of them held once instead of three times
   const auto x = drawn({8, 3}, 3).requires_grad_(true), y = x.detach().clone().requires_grad_(true);
   const auto weights = drawn({12, 3}, 4);
@@ -27,6 +27,20 @@ TEST_CASE("an expanded stream repeats the shared rows and sums their gradients",
   (expand_shared(x, packing) * weights).sum().backward();
   (y.index_select(0, index) * weights).sum().backward();
   CHECK(at::allclose(x.grad(), y.grad(), 1e-6, 1e-6));
+}
+
+TEST_CASE("what a sequence shares with the one before it may have been shared before", "[nn]") {
+  // a b c d | a b e | a b e f | a g | a g h: more, less and other tokens than the pair before
+  const auto packing = Packing::from_bounds({0, 4, 7, 11, 13, 16}, at::kCPU, {0, 2, 2, 1, 2});
+  const auto index = at::tensor({0, 1, 2, 3, 0, 1, 4, 0, 1, 5, 6, 0, 7, 0, 7, 8}, at::kLong);
+  CHECK(at::equal(packing.expand_T, index));
+  REQUIRE(packing.kept.size(0) == 9);
+  const auto x = drawn({9, 3}, 5).requires_grad_(true), y = x.detach().clone().requires_grad_(true);
+  const auto weights = drawn({16, 3}, 6);
+  (expand_shared(x, packing) * weights).sum().backward();
+  (y.index_select(0, index) * weights).sum().backward();
+  CHECK(at::allclose(x.grad(), y.grad(), 1e-6, 1e-6));
+  CHECK_FALSE(Packing::from_bounds({0, 4, 7}, at::kCPU, {0, 0}).is_shared());
 }
 
 TEST_CASE("attention over a stream with a shared beginning equals attention over whole sequences",
@@ -38,7 +52,7 @@ TEST_CASE("attention over a stream with a shared beginning equals attention over
     linear->weight().copy_(drawn(linear->weight().sizes(), ++seed));
   }
   const auto whole = Packing::from_bounds({0, 5, 9}, at::kCPU);
-  const auto shared = Packing::from_bounds({0, 5, 9}, at::kCPU, 3);
+  const auto shared = Packing::from_bounds({0, 5, 9}, at::kCPU, {0, 3});
   const auto angles =
       whole.positions_T.to(at::kFloat).unsqueeze(1) * at::tensor({1.0F, 0.3F, 0.1F});
   const RopeRows rope{angles.cos(), angles.sin()};
