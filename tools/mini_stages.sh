@@ -11,7 +11,7 @@ train() {
 }
 
 # Products as small as these make more of two cores as two ranks of one thread than as one rank of two.
-on_two_ranks() { train "$1" --ranks 2; }
+on_two_ranks() { train "$@" --ranks 2; }
 
 make_world() {
   local mixture

@@ -50,8 +50,9 @@ class Prototype:
 class Finer:
     """The commands of tools/demo, the start of each program included."""
 
-    def __init__(self, folder, seed):
+    def __init__(self, folder, seed, layers):
         self.folder = folder
+        self.layers = f" model.from_scratch.language.num_layers={layers}" if layers else ""
         folder.mkdir(parents=True)
         binaries = os.environ.get("FINER_BIN", ROOT / "build" / "dev" / "bin")
         self.head = (f"set -euo pipefail; . {ROOT}/tools/mini_stages.sh; steps() {{ :; }}; world_options=(); eval_options=(); "
@@ -66,7 +67,7 @@ class Finer:
         return time.perf_counter() - began
 
     def world_and_text(self):
-        return {"world": self.run("make_world"), "text": self.run("on_two_ranks text")}
+        return {"world": self.run("make_world"), "text": self.run("on_two_ranks text" + self.layers)}
 
     def visual(self):
         return {"visual": self.run("on_two_ranks visual")}
@@ -83,6 +84,7 @@ def main():
     parser.add_argument("prototype", type=Path)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2, help="of the prototype")
+    parser.add_argument("--layers", type=int, help="of finer's decoder; 4 is the prototype's model (recipes/mini: 3)")
     parser.add_argument("--work", type=Path, default=ROOT / "runs" / "bench-mini", help="thrown away first")
     args = parser.parse_args()
     if not args.prototype.is_file():
@@ -90,7 +92,7 @@ def main():
     work = args.work.resolve()
     shutil.rmtree(work, ignore_errors=True)
     sides = [Prototype(args.prototype.resolve(), work / "prototype", args.seed, args.threads),
-             Finer(work / "finer", args.seed)]
+             Finer(work / "finer", args.seed, args.layers)]
     seconds = [{}, {}]
     for stage in ("world_and_text", "visual", "arms_and_evaluation"):
         for side, found in zip(sides, seconds):
