@@ -76,9 +76,8 @@ SampleRef Sampler::at(int64_t position) {
 }
 
 bool Sampler::same_group(const SampleRef& a, const SampleRef& b) const {
-  if (a.set != b.set) return false;
   const auto& groups = groups_[static_cast<size_t>(a.set)];
-  if (groups.empty()) return a.index == b.index;
+  if (a.set != b.set || groups.empty()) return false;
   return groups[static_cast<size_t>(a.index)] == groups[static_cast<size_t>(b.index)];
 }
 

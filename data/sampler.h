@@ -32,6 +32,7 @@ class Sampler {
   int64_t epoch_size() const;
   /// The sample at a position counted from the start of the run (epoch = position / epoch_size()).
   SampleRef at(int64_t position);
+  /// false for samples of a set without groups.
   bool same_group(const SampleRef& a, const SampleRef& b) const;
 
  private:
