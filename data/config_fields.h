@@ -50,8 +50,7 @@ inline void describe(FieldVisitor& v, BatchConfig& c) {
           "packed tokens a device pass; one sample alone may be longer", between(1, 67108864));
   v.field("share_prefix", c.share_prefix,
           "what a sample of a device pass begins with like the one before it, system text and "
-          "picture, is "
-          "computed once");
+          "picture, is computed once");
 }
 
 }  // namespace finer::data

@@ -165,7 +165,7 @@ int64_t shared_with(const ReadySample& before, const ReadySample& sample) {
     if (target != kIgnoreLabel && target != before.labels[at + 1]) break;
   }
   const bool is_within = t > 0 && is_image_at(sample, t - 1) && is_image_at(sample, t);
-  return std::max<int64_t>(0, is_within ? sample.image_begin : t);
+  return is_within ? sample.image_begin : t;
 }
 
 }  // namespace

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 
-/// Compiles a float loop once for any x86-64 once for AVX2 + FMA and once for AVX-512; the loader
+/// Compiles a float loop once for any x86-64, once for AVX2 + FMA and once for AVX-512; the loader
 /// takes what the processor has. Sums may be reassociated: the result does not depend on the thread
 /// count, rows are never split.
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && \

@@ -251,13 +251,11 @@ FINER_WIDE void forward_head_16(const Forward& head) { forward_head_by<16>(head)
 FINER_WIDE void backward_head_16(const Backward& head) { backward_head_by<16>(head); }
 
 void forward_head(const Forward& head) {
-  static const bool is_wide = has_wide_lanes();
-  is_wide ? forward_head_16(head) : forward_head_8(head);
+  has_wide_lanes() ? forward_head_16(head) : forward_head_8(head);
 }
 
 void backward_head(const Backward& head) {
-  static const bool is_wide = has_wide_lanes();
-  is_wide ? backward_head_16(head) : backward_head_8(head);
+  has_wide_lanes() ? backward_head_16(head) : backward_head_8(head);
 }
 
 // Working memory of one head of a sequence of `length`, in floats.
