@@ -40,7 +40,7 @@ int next_port() {
   static std::atomic<int> used{0};
   constexpr int kFirst = 30000, kCount = 2000;
   for (int i = 0; i < kCount; ++i) {
-    const int port = kFirst + (static_cast<int>(getpid()) * 7 + used++) % kCount;
+    const int port = kFirst + (static_cast<int>(getpid()) * 37 + used++) % kCount;
     if (is_free(port)) return port;
   }
   throw Error("no port is free");
