@@ -90,9 +90,15 @@ struct Loader::Impl {
     step->batch.step = next_step++;
     step->batch.first_position = cursor;
     step->batch.next_position = end;
+    // A group longer than a rank's part of the step would leave other ranks with nothing to do.
+    const int64_t most = std::max<int64_t>(1, (end - cursor) / share.size);
+    int64_t together = 0;
     for (int64_t position = cursor; position < end; ++position) {
       const SampleRef ref = sampler.at(position);
-      step->stays_with.push_back(position > cursor && sampler.same_group(step->refs.back(), ref));
+      const bool stays =
+          together > 0 && together < most && sampler.same_group(step->refs.back(), ref);
+      together = stays ? together + 1 : 1;
+      step->stays_with.push_back(stays);
       step->refs.push_back(ref);
     }
     step->is_counting = share.size > 1;

@@ -141,9 +141,10 @@ class Loader {
   Loader& operator=(const Loader&) = delete;
 
   /// The next step, or an empty optional at the end. Rethrows what a worker threw (DataError) for
-  /// the first sample, in order, that failed, at its step, and again at every later call. Logs a
-  /// warning for each record that on_bad_record: skip leaves out. Throws: DataError once there are
-  /// more than max_bad_records of them.
+  /// the first sample, in order, that failed, at its step, and again at every later call; pictures
+  /// that are read late, since the sample that was to bring them fell out, fail after the others.
+  /// Logs a warning for each record that on_bad_record: skip leaves out. Throws: DataError once
+  /// there are more than max_bad_records of them.
   std::optional<StepBatch> next();
 
  private:

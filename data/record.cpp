@@ -283,7 +283,12 @@ std::string peek_id(std::string_view json_text) {
 std::string peek_image(std::string_view json_text) {
   ImageKey found;
   json::sax_parse(json_text, &found);
-  return found.image;
+  if (!found.image.empty() || json_text.find("image") == std::string_view::npos) return found.image;
+  try {  // `images`, a list of one, or a chat part's
+    return parse_sample(json_text, 0).image.value_or("");
+  } catch (const DataError&) {  // told where it is read to train on
+    return "";
+  }
 }
 
 std::filesystem::path resolve_inside(const std::filesystem::path& root,

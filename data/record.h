@@ -37,8 +37,8 @@ Sample parse_sample(std::string_view json_text, int64_t index);
 /// The record's id as far as it can be told from a faulty record, "" where it cannot: for messages.
 std::string peek_id(std::string_view json_text);
 
-/// The record's `image` where that is a path, "" otherwise. Reads no further than up to it, and
-/// checks nothing.
+/// The picture that a record names, in any of the ways parse_sample takes; "" where it names none
+/// or is faulty. Where `image` is a path, reads no further than up to it, and checks nothing.
 std::string peek_image(std::string_view json_text);
 
 /// `root / relative`, refused when empty, absolute, with a NUL byte, or with a ".." in it. A link

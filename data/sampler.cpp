@@ -13,7 +13,11 @@ namespace finer::data {
 
 namespace {
 
-// Seeds of an epoch's draws: 0 is the order, 1 + s the share of set s.
+// Stands in the order for the group of its set that is cut.
+constexpr int64_t kCut = -1;
+
+// Seeds of an epoch's draws: 0 is the order, 1 + s the share of set s, 1 + sets + s the place where
+// that share's last group is cut.
 uint64_t draw_seed(uint64_t seed, int64_t epoch, uint64_t draw) {
   return mix_seed(mix_seed(seed, static_cast<uint64_t>(epoch)), draw);
 }
@@ -42,8 +46,10 @@ Sampler::Sampler(std::vector<int64_t> sizes, std::vector<double> weights, uint64
   for (size_t set = 0; set < sizes_.size(); ++set) {
     const auto n = static_cast<int64_t>(groups_[set].size());
     FINER_CHECK(n == 0 || n == sizes_[set], "a group for each sample of a set, or none");
+    members_.push_back(members_of(set));
   }
-  constexpr double kMostSamples = 1e10;  // an epoch's order is held in memory, 16 bytes a sample
+  // An epoch's order is held in memory, 16 bytes a sample; drawing one takes up to 24 more.
+  constexpr double kMostSamples = 1e10;
   double total = 0;
   for (size_t set = 0; set < sizes_.size(); ++set) {
     const double weight = weights_[set];
@@ -81,65 +87,87 @@ bool Sampler::same_group(const SampleRef& a, const SampleRef& b) const {
   return groups[static_cast<size_t>(a.index)] == groups[static_cast<size_t>(b.index)];
 }
 
-Sampler::Members Sampler::members(size_t set) const {
+Sampler::Members Sampler::members_of(size_t set) const {
   const auto& groups = groups_[set];
   Members out;
-  const int64_t num_groups =
-      groups.empty() ? sizes_[set] : *std::max_element(groups.begin(), groups.end()) + 1;
-  out.samples.resize(static_cast<size_t>(sizes_[set]));
-  std::iota(out.samples.begin(), out.samples.end(), int64_t{0});
-  out.starts.resize(static_cast<size_t>(num_groups) + 1);
-  std::iota(out.starts.begin(), out.starts.end(), int64_t{0});
   if (groups.empty()) return out;
+  out.samples.resize(groups.size());
+  std::iota(out.samples.begin(), out.samples.end(), int64_t{0});
   std::stable_sort(out.samples.begin(), out.samples.end(), [&](int64_t a, int64_t b) {
     return groups[static_cast<size_t>(a)] < groups[static_cast<size_t>(b)];
   });
-  std::fill(out.starts.begin(), out.starts.end(), int64_t{0});
+  const int64_t most = *std::max_element(groups.begin(), groups.end());
+  out.starts.assign(static_cast<size_t>(most) + 2, 0);
   for (const int64_t group : groups) ++out.starts[static_cast<size_t>(group) + 1];
   std::partial_sum(out.starts.begin(), out.starts.end(), out.starts.begin());
   return out;
 }
 
+int64_t Sampler::num_groups(size_t set) const {
+  const auto& starts = members_[set].starts;
+  return starts.empty() ? sizes_[set] : static_cast<int64_t>(starts.size()) - 1;
+}
+
+int64_t Sampler::group_size(size_t set, int64_t group) const {
+  const auto& starts = members_[set].starts;
+  if (starts.empty()) return 1;
+  return starts[static_cast<size_t>(group) + 1] - starts[static_cast<size_t>(group)];
+}
+
+// Groups are drawn in the place of samples, and then give way to theirs.
 void Sampler::load_epoch(int64_t epoch) {
+  loaded_epoch_ = epoch;
   if (!shuffle_) {
     load_file_order();
-    loaded_epoch_ = epoch;
     return;
   }
-  struct Draw {  // samples of one group
-    const int64_t* first;
-    int32_t set, size;
-  };
-  std::vector<Members> sets;
-  for (size_t set = 0; set < sizes_.size(); ++set) sets.push_back(members(set));
-  std::vector<Draw> drawn;
-  for (size_t set = 0; set < sizes_.size(); ++set) {
-    const auto& [samples, starts] = sets[set];
-    const auto num_groups = static_cast<int64_t>(starts.size()) - 1;
-    const auto draw = [&, &samples = samples, &starts = starts](int64_t group, int64_t most) {
-      const int64_t first = starts[static_cast<size_t>(group)];
-      const int64_t size = std::min(most, starts[static_cast<size_t>(group) + 1] - first);
-      drawn.push_back(
-          {samples.data() + first, static_cast<int32_t>(set), static_cast<int32_t>(size)});
-      return size;
-    };
-    const Portion part = portion(sizes_[set], weights_[set]);
-    for (int64_t round = 0; round < part.whole; ++round) {
-      for (int64_t group = 0; group < num_groups; ++group) draw(group, sizes_[set]);
-    }
-    if (part.rest == 0) continue;
-    const auto share = permutation(num_groups, draw_seed(seed_, epoch, 1 + set));
-    int64_t left = part.rest;
-    for (size_t i = 0; left > 0; ++i) left -= draw(share[i], left);
-  }
-  Rng rng(draw_seed(seed_, epoch, 0));
-  for (size_t i = drawn.size(); i > 1; --i) std::swap(drawn[i - 1], drawn[rng.below(i)]);
   order_.clear();
   order_.reserve(static_cast<size_t>(epoch_size_));
-  for (const Draw& draw : drawn) {
-    for (int32_t i = 0; i < draw.size; ++i) order_.push_back({draw.set, draw.first[i]});
+  std::vector<Cut> cuts(sizes_.size());
+  for (size_t set = 0; set < sizes_.size(); ++set) {
+    const auto id = static_cast<int32_t>(set);
+    const Portion part = portion(sizes_[set], weights_[set]);
+    for (int64_t round = 0; round < part.whole; ++round) {
+      for (int64_t group = 0; group < num_groups(set); ++group) order_.push_back({id, group});
+    }
+    if (part.rest == 0) continue;
+    const auto share = permutation(num_groups(set), draw_seed(seed_, epoch, 1 + set));
+    int64_t left = part.rest;
+    for (size_t i = 0; left > 0; ++i) {
+      const int64_t size = group_size(set, share[i]);
+      order_.push_back({id, size <= left ? share[i] : kCut});
+      if (size > left) {
+        Rng rng(draw_seed(seed_, epoch, 1 + sizes_.size() + set));
+        cuts[set] = {share[i], static_cast<int64_t>(rng.below(static_cast<uint64_t>(size))), left};
+      }
+      left -= size;
+    }
   }
-  loaded_epoch_ = epoch;
+  Rng rng(draw_seed(seed_, epoch, 0));
+  for (size_t i = order_.size(); i > 1; --i) std::swap(order_[i - 1], order_[rng.below(i)]);
+  const auto has_groups = [](const Members& members) { return !members.starts.empty(); };
+  if (std::any_of(members_.begin(), members_.end(), has_groups)) expand_groups(cuts);
+}
+
+void Sampler::expand_groups(const std::vector<Cut>& cuts) {
+  std::vector<SampleRef> samples;
+  samples.reserve(static_cast<size_t>(epoch_size_));
+  for (const auto& [id, group] : order_) {
+    const auto set = static_cast<size_t>(id);
+    const auto& members = members_[set];
+    if (members.starts.empty()) {
+      samples.push_back({id, group});
+      continue;
+    }
+    const Cut taken = group == kCut ? cuts[set] : Cut{group, 0, group_size(set, group)};
+    const int64_t begin = members.starts[static_cast<size_t>(taken.group)];
+    const int64_t size = group_size(set, taken.group);
+    for (int64_t i = 0; i < taken.size; ++i) {
+      const int64_t place = begin + (taken.first + i) % size;
+      samples.push_back({id, members.samples[static_cast<size_t>(place)]});
+    }
+  }
+  order_ = std::move(samples);
 }
 
 void Sampler::load_file_order() {

@@ -14,11 +14,11 @@
 #if defined(__x86_64__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__)
 #define FINER_CLONES __attribute__((target_clones("arch=x86-64-v3", "default"), optimize("O3")))
 #define FINER_WIDE __attribute__((target("arch=x86-64-v4"), optimize("O3")))
-#define FINER_HAS_WIDE 1
+#define FINER_HAS_CLONES 1
 #else
 #define FINER_CLONES
 #define FINER_WIDE
-#define FINER_HAS_WIDE 0
+#define FINER_HAS_CLONES 0
 #endif
 
 namespace finer {
@@ -40,13 +40,9 @@ struct LanesOf<16> {
 using Lanes = LanesOf<8>::Floats;
 using IntLanes = LanesOf<8>::Ints;
 
-inline bool has_wide_lanes() {
-#if FINER_HAS_WIDE
-  return __builtin_cpu_supports("x86-64-v4");
-#else
-  return false;
-#endif
-}
+/// Whether the processor has AVX-512 and LibTorch uses it: ATEN_CPU_CAPABILITY=avx2 turns it off
+/// for both.
+bool has_wide_lanes();
 
 // By reference: as arguments and results of calls, Lanes would depend on the processor compiled
 // for.

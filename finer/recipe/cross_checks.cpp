@@ -181,6 +181,13 @@ class Checker {
       }
       value = 0;
     };
+    if (knows_model_ && is_text_only_) {
+      if (r_.data.picture_group != 1 && document_.is_own("data.picture_group") &&
+          sound({"data.picture_group"})) {
+        idle("data.picture_group", "the model reads text only");
+      }
+      r_.data.picture_group = 1;
+    }
     unused("optim.projector_lr", r_.optim.projector_lr, t.projector != "frozen",
            "the projector does not train");
     unused("optim.vision_lr", r_.optim.vision_lr, t.vision != "frozen",

@@ -43,11 +43,21 @@ std::vector<std::string> deciding_lines(const std::string& yaml) {
   return out;
 }
 
+// A checkpoint's recipe as this program would write it: keys that are new since then have their
+// defaults.
+std::string recipe_of(const fs::path& checkpoint) {
+  const auto file = checkpoint / "recipe.yaml";
+  try {
+    return recipe_to_yaml(load_recipe(file, {}));
+  } catch (const RecipeError&) {  // of another version: its lines are compared as they are
+    std::ifstream stream(file);
+    return {std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
+  }
+}
+
 void check_same_recipe(const fs::path& checkpoint, const Recipe& recipe) {
-  std::ifstream stream(checkpoint / "recipe.yaml");
-  const std::string before((std::istreambuf_iterator<char>(stream)),
-                           std::istreambuf_iterator<char>());
-  const auto was = deciding_lines(before), now = deciding_lines(recipe_to_yaml(recipe));
+  const auto was = deciding_lines(recipe_of(checkpoint)),
+             now = deciding_lines(recipe_to_yaml(recipe));
   for (size_t i = 0; i < std::max(was.size(), now.size()); ++i) {
     const std::string a = i < was.size() ? was[i] : "(nothing)",
                       b = i < now.size() ? now[i] : "(nothing)";

@@ -294,6 +294,23 @@ TEST_CASE("of several ranks one has all of a group, and together they have every
   for (const auto& [group, found] : ranks) CHECK(found.size() == 1);
 }
 
+TEST_CASE("a group is parted where it would leave a rank with nothing", "[data]") {
+  Grouped world([](DataConfig& config) {
+    config.shuffle = false;
+    config.sets.pop_back();
+  });
+  world.batch.samples = 8;  // two pictures
+  for (int rank = 0; rank < 4; ++rank) {
+    const Steps steps = all_steps(world.loader(1, 1, 32, 0, 0, {}, {rank, 4}));
+    REQUIRE(steps.size() == 4);
+    for (const auto& step : steps) {
+      REQUIRE(step.num_samples == 2);
+      CHECK(step.passes.size() == 1);
+      CHECK(step.passes[0].num_images == 1);
+    }
+  }
+}
+
 TEST_CASE("a picture whose first sample is left out comes with the next one", "[data]") {
   Grouped world([](DataConfig& config) {
     config.shuffle = false;

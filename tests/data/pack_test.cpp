@@ -112,6 +112,30 @@ TEST_CASE("packing lays samples one after the other", "[data]") {
   CHECK(batch.label_weight == 3 + 2 * 0.5 + 1);
 }
 
+TEST_CASE("a picture that is not shared is copied for the sample that came without it", "[data]") {
+  // one picture behind different words
+  const TokenizedSample other = {{1, 9, kImageToken, 6, 7, 2}, {kNo, kNo, kNo, kNo, 7, 2}};
+  std::vector<ReadySample> samples(4);
+  for (auto& sample : samples) {
+    const auto& tokens = &sample == &samples[2] || &sample == &samples[3] ? other : kWithImage;
+    REQUIRE(make_ready(tokens, 2, 100, OverLength::kError, sample));
+    sample.picture = "a.png";
+  }
+  samples[0].picture = "b.png";
+  samples[0].pixels = {7, 8, 9};
+  samples[1].pixels = {1, 2, 3};
+  for (const bool shares : {false, true}) {
+    INFO("shares " << shares);
+    const PackedBatch batch = pack(samples, shares);
+    // the fourth shares what the third has
+    CHECK(batch.num_images == (shares ? 3 : 4));
+    std::vector<float> pixels = {7, 8, 9, 1, 2, 3, 1, 2, 3};
+    if (!shares) pixels.insert(pixels.end(), {1, 2, 3});
+    CHECK(batch.pixels == pixels);
+    CHECK(batch.image_slots.size() == static_cast<size_t>(batch.num_images) * 2);
+  }
+}
+
 TEST_CASE("packing nothing gives an empty row", "[data]") {
   const PackedBatch batch = pack({});
   CHECK(batch.num_tokens() == 0);

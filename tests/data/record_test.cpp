@@ -188,11 +188,26 @@ TEST_CASE("a record's picture is told without reading the record", "[data]") {
   CHECK(peek_image(R"({"conversations": [{"image": "no"}], "x": {"image": "no"}, "image": "b"})") ==
         "b");
   CHECK(peek_image(R"({"image": null, "image": "b"})") == "b");
-  CHECK(peek_image(R"({"image": ["a"], "x": "c"})").empty());
-  CHECK(peek_image(R"({"images": "a"})").empty());
   CHECK(peek_image(R"({"image" "a"})").empty());
   CHECK(peek_image(R"(["image", "a"])").empty());
   CHECK(peek_image("").empty());
+}
+
+TEST_CASE("a record's picture is told in any form that is read", "[data]") {
+  const std::string turns =
+      R"("messages": [{"role": "user", "content": "<image>\nWhat?"}, {"role": "assistant", "content": "A."}]})";
+  const std::string part_turns =
+      R"("messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "a.jpg"}},
+         {"type": "text", "text": "What?"}]}, {"role": "assistant", "content": "A."}]})";
+  for (const std::string& record :
+       {R"({"images": "a.jpg", )" + turns, R"({"images": ["a.jpg"], )" + turns,
+        R"({"image": ["a.jpg"], )" + turns, "{" + part_turns}) {
+    INFO(record);
+    CHECK(parse_sample(record, 0).image == "a.jpg");
+    CHECK(peek_image(record) == "a.jpg");
+  }
+  CHECK(peek_image(R"({"images": ["a.jpg", "b.jpg"], )" + turns).empty());
+  CHECK(peek_image(R"({"images": ["a.jpg"], "messages": 3})").empty());
 }
 
 TEST_CASE("a picture's path stays inside its folder", "[data]") {

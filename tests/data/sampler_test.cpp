@@ -4,6 +4,7 @@
 #include "tests/data/scratch.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <limits>
 #include <map>
 #include <set>
@@ -139,7 +140,20 @@ TEST_CASE("a share of groups has the size of one of single samples; its last gro
     for (const auto& [group, size] : sizes) found.insert(size);
     CHECK(found == std::multiset<int>{2, 4, 4});
   }
-  CHECK(*std::min_element(seen.begin(), seen.end()) > 40);
+  // 400 draws with chance 0.25: mean 100, deviation 8.7; five deviations.
+  CHECK(*std::min_element(seen.begin(), seen.end()) > 100 - 43);
+  CHECK(*std::max_element(seen.begin(), seen.end()) < 100 + 43);
+}
+
+TEST_CASE("a share smaller than any group sees all of a group's samples", "[data]") {
+  std::vector<int64_t> groups;
+  for (int64_t i = 0; i < 40; ++i) groups.push_back(i / 4);
+  Sampler sampler({40}, {0.075}, 5, true, {groups});
+  REQUIRE(sampler.epoch_size() == 3);
+  std::vector<int> seen(4, 0);  // by place in its group
+  for (int64_t position = 0; position < 3 * 400; ++position)
+    ++seen[static_cast<size_t>(sampler.at(position).index % 4)];
+  for (const int times : seen) CHECK(std::abs(times - 300) < 44);  // five deviations
 }
 
 // What a resumed run relies on: a change of these numbers breaks resuming older runs. They were

@@ -16,7 +16,9 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <cerrno>
 #include <cstdlib>
+#include <cstring>
 #include <functional>
 #include <map>
 #include <mutex>
@@ -27,6 +29,7 @@ namespace {
 
 bool is_free(int port) {
   const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) throw Error("no socket: " + std::string(std::strerror(errno)));
   sockaddr_in at = {};
   at.sin_family = AF_INET;
   at.sin_port = htons(static_cast<uint16_t>(port));

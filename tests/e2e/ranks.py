@@ -70,6 +70,31 @@ def few_samples(jobs):
     jobs.same_losses("mean-3", "mean-1", "means of passes on 3 ranks, staggered loading, recompute")
 
 
+def grouped(jobs):
+    """data.picture_group: what is computed once changes no loss, on any number of ranks, and across a checkpoint."""
+    data = jobs.test.work / "runs" / "e2e"
+    questions = (("<image>\nWhat is shown in this image?", lambda answer: answer), ("What do you see?\n<image>", lambda answer: answer),
+                 ("<image>\nWhat is shown in this image?", lambda answer: answer.replace("A ", "It is a ")))
+    records = json.loads((data / "names.json").read_text())
+    with open(data / "several.jsonl", "w") as file:
+        for question, answer in questions:  # a picture's records are far from each other
+            for record in records[:20]:
+                text = answer(record["conversations"][1]["value"])
+                file.write(json.dumps({"image": record["image"], "conversations": rank_jobs.shapes_world.turns(question, text)}) + "\n")
+    settings = ["lora.dropout=0", "batch.samples=18", "batch.device_tokens=250", "threads=1", "optim.steps=10", "dist.timeout_s=6",
+                "data.sets.0.path=runs/e2e/several.jsonl", "data.picture_group=3"]
+    jobs.done(jobs.start(1, "apart", settings=[*settings, "batch.share_prefix=false"]), "groups, nothing shared")
+    for count in (1, 3):
+        jobs.done(jobs.start(count, f"grouped-{count}", settings=settings), f"groups on {count} ranks")
+        gap = jobs.same_losses(f"grouped-{count}", "apart", f"groups on {count} ranks")
+        print(f"groups of a picture on {count} ranks: losses within {gap:.1e}", flush=True)
+    run = jobs.run_dir("grouped-3")
+    rank_jobs.shutil.rmtree(run / "checkpoints" / "step-10")
+    (run / "FINISHED").unlink()
+    jobs.done(jobs.start(2, "grouped-3", settings=settings), "groups, 3 -> 2 ranks")
+    jobs.same_losses("grouped-3", "apart", "groups, 3 -> 2 ranks across a checkpoint")
+
+
 def measured(jobs):
     """eval: of a training recipe: 3 ranks share the held-out conversations and measure what one does."""
     settings = ["lora.dropout=0", "batch.samples=6", "threads=1", "optim.steps=6", "dist.timeout_s=6",
@@ -280,7 +305,7 @@ def open_mpi(jobs):
 
 def body(test):
     jobs = rank_jobs.Jobs(test)
-    parts = (counts, same_bytes, other_count, few_samples, measured, disagree, broken_sample, lost_rank, missing_rank, stopped, own_launcher, check_ranks,
+    parts = (counts, same_bytes, other_count, few_samples, grouped, measured, disagree, broken_sample, lost_rank, missing_rank, stopped, own_launcher, check_ranks,
              evaluation, open_mpi)
     only = os.environ.get("FINER_ONLY", "").split()
     for part in parts:

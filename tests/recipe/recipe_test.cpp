@@ -275,6 +275,9 @@ TEST_CASE("a text-only model trains its language model and nothing else", "[reci
   CHECK(message_of(text, {"optim.projector_lr=1e-4"}) ==
         "command line: optim.projector_lr: does nothing, since the projector does not train; leave "
         "it out");
+  CHECK(message_of(text, {"data.picture_group=3"}) ==
+        "command line: data.picture_group: does nothing, since the model reads text only; leave it "
+        "out");
 }
 
 TEST_CASE("sizes from scratch fit each other", "[recipe]") {

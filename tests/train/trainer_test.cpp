@@ -187,6 +187,23 @@ TEST_CASE("resume refuses another recipe, saying what differs", "[train]") {
                               "log.every_steps=7"}) == "(nothing)");
 }
 
+TEST_CASE("a checkpoint from before a key existed goes on as with its default", "[train]") {
+  const SmallRun run;
+  train(run.recipe("a", {"optim.steps=2"}), "auto");
+  const std::string file = "a/checkpoints/step-2/recipe.yaml";
+  auto text = bytes_of(run.root() / file);
+  const auto begin = text.find("  picture_group: 1\n");
+  REQUIRE(begin != std::string::npos);
+  text.erase(begin, std::string("  picture_group: 1\n").size());
+  run.write(file, text);
+  CHECK(run.train_fails("a", {"optim.steps=2"}) == "(nothing)");
+  CHECK_THAT(
+      run.train_fails("a", {"optim.steps=2", "data.picture_group=2"}),
+      Contains("it has \"data:   picture_group: 1\", this one \"data:   picture_group: 2\""));
+  run.write(file, text + "unheard_of: 1\n");  // of a later version
+  CHECK_THAT(run.train_fails("a", {"optim.steps=2"}), Contains("another recipe"));
+}
+
 TEST_CASE("resume refuses data that has changed, naming the file", "[train]") {
   const SmallRun run;
   train(run.recipe("a", {"optim.steps=2"}), "auto");
