@@ -145,7 +145,7 @@ void merge(CheckReport& into, const CheckReport& from) {
 
 std::string thousands(int64_t number) {
   std::string text = std::to_string(number);
-  for (size_t at = text.size(); at > 3; at -= 3) text.insert(at - 3, ",");
+  for (size_t at = text.size(); at > 3; at -= 3) text.insert(at - 3, 1, ',');
   return text;
 }
 
