@@ -21,14 +21,25 @@ HERE = Path(__file__).resolve().parent
 WARM_UP_STEPS = 3
 
 
+def peak_of(process):
+    """Peak resident bytes so far; 0 once it has ended. wait4's ru_maxrss is no use here: what the kernel counts for a process
+    includes what this one, with PyTorch in it, had when it started it."""
+    try:
+        status = Path(f"/proc/{process.pid}/status").read_text()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM:")), 0)
+
+
 def watch(command, metrics, environment, log):
     """Runs a command; returns (seconds until the first line of metrics, seconds in all, peak resident bytes)."""
     began = time.perf_counter()
     with open(log, "w") as out:
         process = subprocess.Popen([str(x) for x in command], stdout=out, stderr=subprocess.STDOUT, env=environment)
-    first = None
+    first, peak = None, 0
     while True:
-        pid, status, usage = os.wait4(process.pid, os.WNOHANG)
+        peak = max(peak, peak_of(process))
+        pid, status = os.waitpid(process.pid, os.WNOHANG)
         if first is None and metrics.exists() and metrics.stat().st_size:
             first = time.perf_counter() - began
         if pid:
@@ -37,7 +48,7 @@ def watch(command, metrics, environment, log):
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         sys.exit(f"{' '.join(map(str, command))}\nexit code {process.returncode}\n{Path(log).read_text()[-2000:]}")
-    return first, time.perf_counter() - began, usage.ru_maxrss * 1024
+    return first, time.perf_counter() - began, peak
 
 
 def peft_command(case, run):
