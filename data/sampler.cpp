@@ -114,14 +114,19 @@ int64_t Sampler::group_size(size_t set, int64_t group) const {
   return starts[static_cast<size_t>(group) + 1] - starts[static_cast<size_t>(group)];
 }
 
-// Groups are drawn in the place of samples, and then give way to theirs.
 void Sampler::load_epoch(int64_t epoch) {
-  loaded_epoch_ = epoch;
-  if (!shuffle_) {
-    load_file_order();
-    return;
-  }
+  loaded_epoch_ = -1;  // until all is there: memory may run out on the way
   order_.clear();
+  if (shuffle_) {
+    draw_order(epoch);
+  } else {
+    load_file_order();
+  }
+  loaded_epoch_ = epoch;
+}
+
+// Groups are drawn in the place of samples, and then give way to theirs.
+void Sampler::draw_order(int64_t epoch) {
   order_.reserve(static_cast<size_t>(epoch_size_));
   std::vector<Cut> cuts(sizes_.size());
   for (size_t set = 0; set < sizes_.size(); ++set) {
@@ -171,7 +176,6 @@ void Sampler::expand_groups(const std::vector<Cut>& cuts) {
 }
 
 void Sampler::load_file_order() {
-  order_.clear();
   for (size_t set = 0; set < sizes_.size(); ++set) {
     const auto id = static_cast<int32_t>(set);
     const Portion part = portion(sizes_[set], weights_[set]);

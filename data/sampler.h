@@ -46,6 +46,7 @@ class Sampler {
     int64_t group = 0, first = 0, size = 0;
   };
   void load_epoch(int64_t epoch);
+  void draw_order(int64_t epoch);
   void load_file_order();
   Members members_of(size_t set) const;
   int64_t num_groups(size_t set) const;
