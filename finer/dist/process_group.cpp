@@ -13,6 +13,7 @@
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 
 #include <chrono>
+#include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <thread>
@@ -36,6 +37,10 @@ std::string first_line(const std::exception& error) {
   const std::string what = error.what();  // LibTorch adds its stack in further lines
   return what.substr(0, what.find('\n'));
 }
+
+// c10d's store writes to connections whose rank may be gone, through libuv, which leaves SIGPIPE to
+// the program. Python ignores it for everyone; here it would end rank 0 without a word.
+void outlive_broken_pipes() { std::signal(SIGPIPE, SIG_IGN); }
 
 template <class Body>
 auto linked(Body body) -> decltype(body()) {
@@ -135,6 +140,7 @@ class Group : public ProcessGroup {
  public:
   Group(const Launch& launch, double timeout_s) : launch_(launch), timeout_s_(timeout_s) {
     quieten();
+    outlive_broken_pipes();
     const std::string where = launch_.address + ":" + std::to_string(launch_.port);
     const bool holds = launch_.rank == 0 && !launch_.store_is_there;
     const auto own = own_address(launch_.address, launch_.port);

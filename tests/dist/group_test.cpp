@@ -138,6 +138,17 @@ TEST_CASE("a bucket leaves before the backward pass ends", "[dist]") {
   });
 }
 
+TEST_CASE("what is written to a connection that is gone ends no rank", "[dist]") {
+  with_ranks(2, [](ProcessGroup&) {
+    int ends[2] = {};
+    if (pipe(ends) != 0) throw Error("no pipe");
+    close(ends[0]);
+    const bool is_broken = write(ends[1], "x", 1) == -1 && errno == EPIPE;
+    close(ends[1]);
+    if (!is_broken) throw Error("a pipe without a reader");
+  });
+}
+
 TEST_CASE("all ranks begin with rank 0's values", "[dist]") {
   with_ranks(2, [](ProcessGroup& group) {
     auto a = leaf(group.rank() + 1, 3), b = leaf(10 * group.rank() + 5, 4);
