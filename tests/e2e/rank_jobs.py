@@ -83,6 +83,11 @@ class Jobs:
     def run_dir(self, output):
         return self.test.work / output / "run"
 
+    def forget(self, output, step):
+        """A finished run becomes one that was cut off before its last checkpoint, of that step."""
+        shutil.rmtree(self.run_dir(output) / "checkpoints" / f"step-{step}")
+        (self.run_dir(output) / "FINISHED").unlink()
+
     def lines(self, output):
         """Whole lines of metrics.jsonl so far."""
         file = self.run_dir(output) / "metrics.jsonl"

@@ -45,15 +45,11 @@ def same_bytes(jobs):
 def other_count(jobs):
     """A checkpoint of 2 ranks goes on on 3, and one of 3 on 1."""
     jobs.done(jobs.start(2, "across", settings=[*SETTINGS[:3], "dist.timeout_s=6", "optim.steps=30"], per_rank=None), "2 ranks")
-    run = jobs.run_dir("across")
-    for name in ("step-30",):
-        rank_jobs.shutil.rmtree(run / "checkpoints" / name)
-    (run / "FINISHED").unlink()
+    jobs.forget("across", 30)
     jobs.done(jobs.start(3, "across"), "2 -> 3 ranks")
     gap = jobs.same_losses("across", "one", "2 -> 3 ranks across a checkpoint")
     print(f"2 -> 3 ranks at step 25: losses within {gap:.1e}", flush=True)
-    rank_jobs.shutil.rmtree(run / "checkpoints" / "step-30")
-    (run / "FINISHED").unlink()
+    jobs.forget("across", 30)
     jobs.done(jobs.start(1, "across"), "3 -> 1 rank")
     jobs.same_losses("across", "one", "3 -> 1 rank across a checkpoint")
 
@@ -88,9 +84,7 @@ def grouped(jobs):
         jobs.done(jobs.start(count, f"grouped-{count}", settings=settings), f"groups on {count} ranks")
         gap = jobs.same_losses(f"grouped-{count}", "apart", f"groups on {count} ranks")
         print(f"groups of a picture on {count} ranks: losses within {gap:.1e}", flush=True)
-    run = jobs.run_dir("grouped-3")
-    rank_jobs.shutil.rmtree(run / "checkpoints" / "step-10")
-    (run / "FINISHED").unlink()
+    jobs.forget("grouped-3", 10)
     jobs.done(jobs.start(2, "grouped-3", settings=settings), "groups, 3 -> 2 ranks")
     jobs.same_losses("grouped-3", "apart", "groups, 3 -> 2 ranks across a checkpoint")
 
