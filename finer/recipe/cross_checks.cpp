@@ -194,6 +194,27 @@ class Checker {
            "the vision model does not train");
     unused("optim.min_lr_ratio", r_.optim.min_lr_ratio, r_.optim.schedule != "constant",
            "optim.schedule is constant");
+    check_muon();
+  }
+
+  void check_muon() {
+    const TrainConfig& t = r_.train;
+    OptimConfig& o = r_.optim;
+    if (!sound({"optim", "train", "model"})) return;
+    const bool trains_matrices =
+        t.language == "full" || t.vision == "full" || t.projector == "full";
+    if (o.matrices == "muon" && !trains_matrices) {
+      if (document_.is_own("optim.matrices")) idle("optim.matrices", "no part trains in full");
+      o.matrices = "adamw";
+    }
+    if (o.matrices == "muon") return;
+    const OptimConfig usual;
+    const std::string why = "optim.matrices is adamw";
+    if (o.muon_lr != usual.muon_lr && document_.is_own("optim.muon_lr")) idle("optim.muon_lr", why);
+    if (o.muon_momentum != usual.muon_momentum && document_.is_own("optim.muon_momentum"))
+      idle("optim.muon_momentum", why);
+    o.muon_lr = usual.muon_lr;
+    o.muon_momentum = usual.muon_momentum;
   }
 
   void check_warmup() {

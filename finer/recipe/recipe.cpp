@@ -33,7 +33,7 @@ void describe_recipe(FieldVisitor& v, Recipe& c) {
   v.optional_field("lora", c.lora, has_adapter, "low-rank updates of the parts that train as lora");
   v.field("data", c.data, "what it is tuned on");
   v.field("batch", c.batch, "how samples become steps and device passes");
-  v.field("optim", c.optim, "AdamW and its learning rate");
+  v.field("optim", c.optim, "optimizer and learning rates");
   v.field("loss", c.loss, "cross entropy over target tokens");
   v.field("checkpoint", c.checkpoint, "when the state is saved");
   v.field("log", c.log, "what is shown and written while it runs");

@@ -76,7 +76,7 @@ bool save_adapter_files(const Recipe& recipe, Llava& model, const fs::path& dir)
 }
 
 void save_checkpoint(const fs::path& run_dir, const RunState& state, const Recipe& recipe,
-                     Llava& model, const AdamW& optimizer, int64_t keep) {
+                     Llava& model, const Optimizer& optimizer, int64_t keep) {
   const auto folder = run_dir / "checkpoints";
   const auto final_dir = folder / ("step-" + std::to_string(state.step));
   const auto temporary = folder / ("partial-step-" + std::to_string(state.step));
@@ -147,7 +147,7 @@ RunState read_run_state(const fs::path& dir) {
   return state;
 }
 
-RunState load_checkpoint(const fs::path& dir, Llava& model, AdamW& optimizer) {
+RunState load_checkpoint(const fs::path& dir, Llava& model, Optimizer& optimizer) {
   auto state = read_run_state(dir);
   if (!lora::adapted_linears(model).empty()) {
     const at::NoGradGuard no_gradients;

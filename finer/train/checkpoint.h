@@ -26,7 +26,7 @@ struct RunState {
 /// Writes RUN/checkpoints/step-N: adapter, optimizer and loop state, the recipe; COMPLETE last;
 /// renamed into place whole. Then removes the oldest, so that `keep` stay.
 void save_checkpoint(const std::filesystem::path& run_dir, const RunState& state,
-                     const Recipe& recipe, Llava& model, const AdamW& optimizer, int64_t keep);
+                     const Recipe& recipe, Llava& model, const Optimizer& optimizer, int64_t keep);
 
 /// The newest complete checkpoint of a run directory.
 std::optional<std::filesystem::path> newest_checkpoint(const std::filesystem::path& run_dir);
@@ -37,7 +37,7 @@ RunState read_run_state(const std::filesystem::path& dir);
 
 /// Fills model and optimizer from a checkpoint; returns where the run stood. Throws:
 /// CheckpointError.
-RunState load_checkpoint(const std::filesystem::path& dir, Llava& model, AdamW& optimizer);
+RunState load_checkpoint(const std::filesystem::path& dir, Llava& model, Optimizer& optimizer);
 
 /// Writes adapter and trained projector to `dir` (lora/peft_io.h). Returns false where neither
 /// trains.

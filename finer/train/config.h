@@ -21,8 +21,11 @@ struct OptimConfig {
   double vision_lr = 0;             // 0: lr
   std::string schedule = "cosine";  // cosine | linear | constant
   double warmup_ratio = 0.03;
-  int64_t warmup_steps = 0;  // above 0: instead of warmup_ratio
-  double min_lr_ratio = 0;   // cosine and linear end at this share of the rate
+  int64_t warmup_steps = 0;        // above 0: instead of warmup_ratio
+  double min_lr_ratio = 0;         // cosine and linear end at this share of the rate
+  std::string matrices = "adamw";  // adamw | muon: weight matrices that train in full
+  double muon_lr = 0;              // 0: as AdamW's
+  double muon_momentum = 0.95;
   double weight_decay = 0;
   double beta1 = 0.9;
   double beta2 = 0.999;

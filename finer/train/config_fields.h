@@ -28,7 +28,16 @@ inline void describe(FieldVisitor& v, OptimConfig& c) {
           between(0, 1e12));
   v.field("min_lr_ratio", c.min_lr_ratio, "cosine and linear end at this share of the rate",
           between(0, 1));
-  v.field("weight_decay", c.weight_decay, "AdamW's", at_least(0), at_most(100));
+  v.field("matrices", c.matrices,
+          "what updates weight matrices that train in full; muon: orthogonalized momentum, AdamW "
+          "for vectors, embeddings, head and adapters",
+          one_of("adamw", "muon"));
+  v.field("muon_lr", c.muon_lr,
+          "peak rate of Muon's matrices, an update's root mean square being 0.2 times it; 0: the "
+          "rate that AdamW would have",
+          at_least(0), at_most(100));
+  v.field("muon_momentum", c.muon_momentum, "Muon's", at_least(0), below(1));
+  v.field("weight_decay", c.weight_decay, "AdamW's and Muon's", at_least(0), at_most(100));
   v.field("beta1", c.beta1, "AdamW's", at_least(0), below(1));
   v.field("beta2", c.beta2, "AdamW's", at_least(0), below(1));
   v.field("eps", c.eps, "AdamW's", above(0), at_most(1));

@@ -28,7 +28,7 @@ MovementCheck::MovementCheck(const Llava& model, const std::vector<Trainable>& t
   });
 }
 
-void MovementCheck::after_update(const AdamW& optimizer, bool had_picture) {
+void MovementCheck::after_update(const Optimizer& optimizer, bool had_picture) {
   if (updates_ >= 2 || (needs_picture_ && !had_picture)) return;
   if (++updates_ < 2) return;
   const auto still = optimizer.without_gradient();

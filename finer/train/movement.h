@@ -21,7 +21,7 @@ class MovementCheck {
   /// projector until a picture has been seen, so the check is made after the second such update
   /// that had a picture (or any, for a text-only model); later calls do nothing. Throws:
   /// std::logic_error naming the tensor: such a run would not train what it was asked to.
-  void after_update(const AdamW& optimizer, bool had_picture);
+  void after_update(const Optimizer& optimizer, bool had_picture);
 
  private:
   std::vector<std::pair<std::string, at::Tensor>> frozen_;

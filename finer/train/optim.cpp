@@ -28,16 +28,26 @@ double base_lr(const OptimConfig& config, const std::string& part) {
   return config.lr;
 }
 
-AdamW::AdamW(std::vector<Trainable> trainables, const OptimConfig& config)
+double muon_lr(OptimConfig config, const std::string& part) {
+  if (config.muon_lr > 0) config.lr = config.muon_lr;
+  return base_lr(config, part);
+}
+
+bool takes_muon(const OptimConfig& config, const Trainable& trainable) {
+  return config.matrices == "muon" && !trainable.matrix_rows.empty();
+}
+
+Optimizer::Optimizer(std::vector<Trainable> trainables, const OptimConfig& config)
     : trainables_(std::move(trainables)), config_(config) {
   for (const auto& t : trainables_) {
     exp_avg_.push_back(at::zeros_like(t.leaf, at::TensorOptions().requires_grad(false)));
-    exp_avg_sq_.push_back(at::zeros_like(exp_avg_.back()));
-    steps_.push_back(at::zeros({}, t.leaf.options().requires_grad(false)));
+    const bool is_muon = takes_muon(config_, t);
+    exp_avg_sq_.push_back(is_muon ? at::Tensor() : at::zeros_like(exp_avg_.back()));
+    steps_.push_back(is_muon ? at::Tensor() : at::zeros({}, t.leaf.options().requires_grad(false)));
   }
 }
 
-std::vector<at::Tensor> AdamW::grads() const {
+std::vector<at::Tensor> Optimizer::grads() const {
   std::vector<at::Tensor> out;
   for (const auto& t : trainables_) {
     if (t.leaf.grad().defined()) out.push_back(t.leaf.grad());
@@ -45,13 +55,13 @@ std::vector<at::Tensor> AdamW::grads() const {
   return out;
 }
 
-void AdamW::unscale(double scale) {
+void Optimizer::unscale(double scale) {
   const at::NoGradGuard no_gradients;
   auto all = grads();
   if (!all.empty()) at::_foreach_mul_(all, 1.0 / scale);
 }
 
-double AdamW::clip() {
+double Optimizer::clip() {
   const at::NoGradGuard no_gradients;
   auto all = grads();
   if (all.empty()) return 0;
@@ -63,12 +73,28 @@ double AdamW::clip() {
   return norm;
 }
 
-void AdamW::step(double factor) {
+void Optimizer::step_muon(double factor, const UpdateShare& share) {
+  std::vector<MuonMatrix> matrices;
+  for (size_t i = 0; i < trainables_.size(); ++i) {
+    const auto& t = trainables_[i];
+    if (!t.leaf.grad().defined() || !takes_muon(config_, t)) continue;
+    const double lr = muon_lr(config_, t.part) * factor;
+    int64_t row = 0;
+    for (const int64_t rows : t.matrix_rows) {
+      matrices.push_back({t.leaf.narrow(0, row, rows), t.leaf.grad().narrow(0, row, rows),
+                          exp_avg_[i].narrow(0, row, rows), lr, config_.weight_decay});
+      row += rows;
+    }
+  }
+  muon_step(matrices, config_.muon_momentum, share);
+}
+
+void Optimizer::step(double factor, const UpdateShare& share) {
   const at::NoGradGuard no_gradients;
   // Tensors of one rate and decay go through one call.
   std::map<std::pair<double, double>, std::vector<size_t>> groups;
   for (size_t i = 0; i < trainables_.size(); ++i) {
-    if (!trainables_[i].leaf.grad().defined()) continue;
+    if (!trainables_[i].leaf.grad().defined() || takes_muon(config_, trainables_[i])) continue;
     const double decay = trainables_[i].leaf.dim() >= 2 ? config_.weight_decay : 0.0;
     groups[{base_lr(config_, trainables_[i].part), decay}].push_back(i);
   }
@@ -85,32 +111,36 @@ void AdamW::step(double factor) {
     at::_fused_adamw_(params, grads, m, v, {}, steps, key.first * factor, config_.beta1,
                       config_.beta2, key.second, config_.eps, false, false);
   }
+  if (config_.matrices == "muon") step_muon(factor, share);
 }
 
-void AdamW::zero_grad() {
+void Optimizer::zero_grad() {
   for (auto& t : trainables_) t.leaf.mutable_grad() = at::Tensor();
 }
 
-std::string AdamW::without_gradient() const {
+std::string Optimizer::without_gradient() const {
   for (size_t i = 0; i < trainables_.size(); ++i) {
     if (!exp_avg_[i].any().item<bool>()) return trainables_[i].name;
   }
   return "";
 }
 
-std::map<std::string, at::Tensor> AdamW::state() const {
+std::map<std::string, at::Tensor> Optimizer::state() const {
   std::map<std::string, at::Tensor> out;
   for (size_t i = 0; i < trainables_.size(); ++i) {
     const auto& t = trainables_[i];
     out["exp_avg/" + t.name] = exp_avg_[i];
-    out["exp_avg_sq/" + t.name] = exp_avg_sq_[i];
-    out["step/" + t.name] = steps_[i];
+    if (exp_avg_sq_[i].defined()) {
+      out["exp_avg_sq/" + t.name] = exp_avg_sq_[i];
+      out["step/" + t.name] = steps_[i];
+    }
     if (!t.is_adapter) out["leaf/" + t.name] = t.leaf.detach();
   }
   return out;
 }
 
-void AdamW::load_state(const std::map<std::string, at::Tensor>& state, const std::string& where) {
+void Optimizer::load_state(const std::map<std::string, at::Tensor>& state,
+                           const std::string& where) {
   const at::NoGradGuard no_gradients;
   const auto fill = [&](const std::string& name, at::Tensor slot) {
     const auto found = state.find(name);
@@ -122,8 +152,10 @@ void AdamW::load_state(const std::map<std::string, at::Tensor>& state, const std
   for (size_t i = 0; i < trainables_.size(); ++i) {
     auto& t = trainables_[i];
     fill("exp_avg/" + t.name, exp_avg_[i]);
-    fill("exp_avg_sq/" + t.name, exp_avg_sq_[i]);
-    fill("step/" + t.name, steps_[i]);
+    if (exp_avg_sq_[i].defined()) {
+      fill("exp_avg_sq/" + t.name, exp_avg_sq_[i]);
+      fill("step/" + t.name, steps_[i]);
+    }
     if (!t.is_adapter) fill("leaf/" + t.name, t.leaf);
   }
 }

@@ -30,9 +30,19 @@ double sum_over_ranks(const StepRanks& ranks, const data::StepBatch& batch, doub
   return sum;
 }
 
+// Ranks make an update together where it is dear (Muon's).
+UpdateShare update_share(const StepRanks& ranks, const data::StepBatch& batch) {
+  const auto sum = [&](const at::Tensor& updates) {
+    ranks.watch.mark(dist::Doing::kWaiting, step_text(batch) + ", the other ranks' updates");
+    ranks.group.all_reduce(updates)->wait();
+    ranks.watch.mark(dist::Doing::kWork, step_text(batch) + ", the update");
+  };
+  return {ranks.group.rank(), ranks.group.size(), sum};
+}
+
 }  // namespace
 
-StepResult train_step(Llava& model, AdamW& optimizer, const data::StepBatch& batch,
+StepResult train_step(Llava& model, Optimizer& optimizer, const data::StepBatch& batch,
                       const LossConfig& config, double factor, uint64_t seed, LossScaler* scaler,
                       const StepRanks* ranks) {
   StepResult result;
@@ -69,7 +79,7 @@ StepResult train_step(Llava& model, AdamW& optimizer, const data::StepBatch& bat
   result.grad_norm = optimizer.clip();
   if (scaler) scaler->update(!std::isfinite(result.grad_norm));
   if (std::isfinite(result.loss) && std::isfinite(result.grad_norm)) {
-    optimizer.step(factor);
+    optimizer.step(factor, ranks ? update_share(*ranks, batch) : UpdateShare());
   } else {
     result.skipped = true;
   }

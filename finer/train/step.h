@@ -29,7 +29,7 @@ struct StepRanks {
 /// gradients and loss become sums over ranks, and every rank makes the same update.
 /// factor  of the schedule; seed  of the run, from which dropout masks are drawn by step and pass;
 /// scaler  of float16 training, else null.
-StepResult train_step(Llava& model, AdamW& optimizer, const data::StepBatch& batch,
+StepResult train_step(Llava& model, Optimizer& optimizer, const data::StepBatch& batch,
                       const LossConfig& loss, double factor, uint64_t seed,
                       LossScaler* scaler = nullptr, const StepRanks* ranks = nullptr);
 

@@ -1,17 +1,28 @@
 #include "finer/train/step_cost.h"
 
+#include "finer/train/optim.h"
+
 #include <algorithm>
 
 namespace finer {
 
-StepCost step_cost(const Llava& model, const Recipe& recipe, int64_t trainable, int64_t total,
-                   double tokens, double labels, double pictures) {
+StepCost step_cost(const Llava& model, const Recipe& recipe,
+                   const std::vector<Trainable>& trainables, int64_t total, double tokens,
+                   double labels, double pictures) {
   const auto& c = model.config();
   const auto& l = c.language;
   const int64_t item = recipe.model.dtype == "float32" ? 4 : 2;
   StepCost out;
+  int64_t trainable = 0;
+  double muon = 0;
+  for (const auto& t : trainables) {
+    trainable += t.leaf.numel();
+    const bool is_muon = takes_muon(recipe.optim, t);
+    out.trained_bytes += t.leaf.numel() * (is_muon ? 12 : 16);
+    if (!is_muon) continue;
+    for (const int64_t rows : t.matrix_rows) muon += orthogonalize_flops(rows, t.leaf.size(1));
+  }
   out.base_bytes = (total - trainable) * item;
-  out.trained_bytes = trainable * 16;
   const auto samples = static_cast<double>(recipe.batch.samples);
   out.pass_tokens = std::min(recipe.batch.device_tokens, static_cast<int64_t>(tokens * samples));
 
@@ -38,7 +49,8 @@ StepCost step_cost(const Llava& model, const Recipe& recipe, int64_t trainable, 
                          units(recipe.train.language) * head * labels +
                          (recipe.train.vision == "frozen" ? 2.0 : units(recipe.train.vision)) *
                              vision * patches * pictures +
-                         6.0 * static_cast<double>(trainable) * tokens);
+                         6.0 * static_cast<double>(trainable) * tokens) +
+              muon;
   return out;
 }
 

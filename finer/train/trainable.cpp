@@ -14,9 +14,13 @@ void train_linears(const std::vector<Linear*>& linears, const std::string& part,
                    std::vector<Trainable>& out) {
   for (auto* linear : linears) {
     std::string name;
-    for (const auto& p : linear->parts()) name += (name.empty() ? "" : "+") + p.path;
+    std::vector<int64_t> rows;
+    for (const auto& p : linear->parts()) {
+      name += (name.empty() ? "" : "+") + p.path;
+      rows.push_back(p.out);
+    }
     make_leaf(linear->weight());
-    out.push_back({name + ".weight", part, false, linear->weight()});
+    out.push_back({name + ".weight", part, false, linear->weight(), rows});
     if (!linear->has_bias()) continue;
     make_leaf(linear->bias());
     out.push_back({name + ".bias", part, false, linear->bias()});

@@ -5,6 +5,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,9 @@ struct Trainable {
   std::string part;  // language | projector | vision
   bool is_adapter = false;
   at::Tensor leaf;
+  // Rows of each weight matrix in the leaf, one below the other, where it is a linear layer's own;
+  // empty: an adapter, a vector, an embedding, the head.
+  std::vector<int64_t> matrix_rows = {};
 };
 
 /// Turns what trains into float32 leaves (adapters are there already: lora::attach) and lists it,

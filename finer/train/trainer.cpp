@@ -59,7 +59,26 @@ std::vector<TrainedPart> part_table(Llava& model, const Recipe& recipe,
   return table;
 }
 
-std::string part_text(const std::vector<TrainedPart>& table,
+// What Muon updates, in each part with its rate; empty: nothing.
+std::string muon_text(const OptimConfig& config, const std::vector<Trainable>& trainables) {
+  std::string out;
+  for (const std::string part : {"vision", "projector", "language"}) {
+    size_t matrices = 0;
+    int64_t values = 0;
+    for (const auto& t : trainables) {
+      if (t.part != part || !takes_muon(config, t)) continue;
+      matrices += t.matrix_rows.size();
+      values += t.leaf.numel();
+    }
+    if (matrices == 0) continue;
+    out += "muon       " + part + ": " + std::to_string(matrices) + " matrices, " +
+           readable_count(values) + " parameters, lr " + readable_number(muon_lr(config, part), 4) +
+           "\n";
+  }
+  return out;
+}
+
+std::string part_text(const std::vector<TrainedPart>& table, const OptimConfig& config,
                       const std::vector<Trainable>& trainables) {
   std::ostringstream out;
   out << std::left << std::setw(11) << "part" << std::setw(8) << "mode" << std::right
@@ -74,7 +93,7 @@ std::string part_text(const std::vector<TrainedPart>& table,
         << std::setw(15) << readable_count(row.total) << std::setw(10)
         << (row.trainable > 0 ? readable_number(row.lr, 4) : "-") << "\n";
   }
-  return out.str();
+  return out.str() + muon_text(config, trainables);
 }
 
 bool has_picture(const data::StepBatch& batch) {
@@ -107,7 +126,7 @@ int train_as(const Recipe& recipe, const std::string& resume, Ranks* ranks, Eval
     const at::NoGradGuard no_gradients;
     lora::fill_adapter(*run.model, recipe.lora.init_from);
   }
-  AdamW optimizer(prepare_training(*run.model, recipe.train), recipe.optim);
+  Optimizer optimizer(prepare_training(*run.model, recipe.train), recipe.optim);
   RunState state = starting_state(recipe, *run.source, checkpoint);
   if (checkpoint) load_checkpoint(*checkpoint, *run.model, optimizer);
 
@@ -135,7 +154,7 @@ int train_as(const Recipe& recipe, const std::string& resume, Ranks* ranks, Eval
        " samples an epoch, " + std::to_string(plan.total_steps) + " steps, seed " +
        std::to_string(recipe.seed));
   if (ranks) tell(ranks->text());
-  std::istringstream rows(part_text(table, optimizer.trainables()));
+  std::istringstream rows(part_text(table, recipe.optim, optimizer.trainables()));
   for (std::string row; std::getline(rows, row);) tell(row);
   if (checkpoint) tell("going on from " + checkpoint->string());
 
@@ -342,9 +361,9 @@ void dry_run(const Recipe& recipe, const std::string& resume, EvalHook* hook) {
   }
   const double samples = static_cast<double>(std::max<int64_t>(1, records));
   const StepCost cost =
-      step_cost(*run.model, recipe, trainable, total, static_cast<double>(tokens) / samples,
+      step_cost(*run.model, recipe, trainables, total, static_cast<double>(tokens) / samples,
                 static_cast<double>(labels) / samples, static_cast<double>(pictures) / samples);
-  std::cout << part_text(table, trainables) << "parameters  " << readable_count(total)
+  std::cout << part_text(table, recipe.optim, trainables) << "parameters  " << readable_count(total)
             << ", of which " << readable_count(trainable) << " train\n"
             << "memory      "
             << readable_bytes(cost.base_bytes + cost.trained_bytes + cost.pass_bytes) << ": base "

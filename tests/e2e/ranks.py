@@ -89,6 +89,20 @@ def grouped(jobs):
     jobs.same_losses("grouped-3", "apart", "groups, 3 -> 2 ranks across a checkpoint")
 
 
+def muon(jobs):
+    """optim.matrices=muon: ranks that share out the update make the one of one rank; a checkpoint goes on on another number."""
+    settings = ["lora.dropout=0", "train.vision=full", "optim.matrices=muon", "batch.samples=8", "threads=1", "optim.steps=10", "dist.timeout_s=6"]
+    for count in (1, 3):
+        jobs.done(jobs.start(count, f"muon-{count}", settings=settings), f"Muon on {count} ranks")
+    gap = jobs.same_losses("muon-3", "muon-1", "Muon on 3 ranks")
+    print(f"Muon on 3 ranks: losses within {gap:.1e}", flush=True)
+    log = (jobs.run_dir("muon-1") / "logs" / "rank-0.log").read_text()
+    jobs.test.check("muon       projector: 2 matrices" in log and "muon       vision: " in log, f"the log does not say what Muon updates: {log[:500]}")
+    jobs.forget("muon-3", 10)
+    jobs.done(jobs.start(2, "muon-3", settings=settings), "Muon, 3 -> 2 ranks")
+    jobs.same_losses("muon-3", "muon-1", "Muon, 3 -> 2 ranks across a checkpoint")
+
+
 def measured(jobs):
     """eval: of a training recipe: 3 ranks share the held-out conversations and measure what one does."""
     settings = ["lora.dropout=0", "batch.samples=6", "threads=1", "optim.steps=6", "dist.timeout_s=6",
@@ -299,8 +313,8 @@ def open_mpi(jobs):
 
 def body(test):
     jobs = rank_jobs.Jobs(test)
-    parts = (counts, same_bytes, other_count, few_samples, grouped, measured, disagree, broken_sample, lost_rank, missing_rank, stopped, own_launcher, check_ranks,
-             evaluation, open_mpi)
+    parts = (counts, same_bytes, other_count, few_samples, grouped, muon, measured, disagree, broken_sample, lost_rank, missing_rank, stopped,
+             own_launcher, check_ranks, evaluation, open_mpi)
     only = os.environ.get("FINER_ONLY", "").split()
     for part in parts:
         if only and part.__name__ not in only:

@@ -213,6 +213,12 @@ TEST_CASE("one fault, one line", "[recipe]") {
        "optim.min_lr_ratio: does nothing, since optim.schedule is constant; leave it out"},
       {"optim.vision_lr=1e-5",
        "optim.vision_lr: does nothing, since the vision model does not train; leave it out"},
+      {"optim.matrices=moun",
+       "optim.matrices: found \"moun\"; expected one of adamw, muon; did you mean \"muon\"?"},
+      {"optim.muon_lr=1e-3",
+       "optim.muon_lr: does nothing, since optim.matrices is adamw; leave it out"},
+      {"optim.muon_momentum=0.9",
+       "optim.muon_momentum: does nothing, since optim.matrices is adamw; leave it out"},
       {"seed=-1",
        "seed: found -1; expected a whole number from 0 to 2^64 - 1 (it does not fit into 64 bits)"},
       {"device=cuda:", "device: found \"cuda:\"; expected auto, cpu, cuda or cuda:N"},
@@ -275,6 +281,9 @@ TEST_CASE("a text-only model trains its language model and nothing else", "[reci
   CHECK(message_of(text, {"optim.projector_lr=1e-4"}) ==
         "command line: optim.projector_lr: does nothing, since the projector does not train; leave "
         "it out");
+  CHECK(message_of(text, {"optim.matrices=muon"}) ==
+        "command line: optim.matrices: does nothing, since no part trains in full; leave it out");
+  CHECK(message_of(text, {"optim.matrices=muon", "train.language=full"}) == "no error");
   CHECK(message_of(text, {"data.picture_group=3"}) ==
         "command line: data.picture_group: does nothing, since the model reads text only; leave it "
         "out");

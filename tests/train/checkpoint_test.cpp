@@ -185,7 +185,7 @@ TEST_CASE("a checkpoint of another model or rank is refused, naming the tensor",
     lora.alpha = 8;
     lora.targets = {"q_proj", "v_proj", "o_proj", "up_proj", "down_proj"};
     lora::attach(*model, lora, {}, 0);
-    AdamW optimizer(prepare_training(*model, {}), {});
+    Optimizer optimizer(prepare_training(*model, {}), {});
     CHECK_THAT(refusal([&] { load_checkpoint(dir, *model, optimizer); }),
                Contains("language_model.layers.0.self_attn.q_proj: rank 3"));
   }

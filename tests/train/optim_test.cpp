@@ -30,7 +30,7 @@ std::vector<Trainable> golden_leaves(const Tensors& g) {
           {"projector", "projector", false, leaf(g.at("start/projector"))}};
 }
 
-void take_step(AdamW& optimizer, const Tensors& g, int step) {
+void take_step(Optimizer& optimizer, const Tensors& g, int step) {
   for (auto& t : optimizer.trainables()) {
     at::Tensor leaf = t.leaf;
     leaf.mutable_grad() = g.at("grad" + std::to_string(step) + "/" + t.name).clone();
@@ -44,7 +44,7 @@ void take_step(AdamW& optimizer, const Tensors& g, int step) {
 // Tolerance: torch's own loop and ATen's fused kernel order the same float32 products differently.
 TEST_CASE("six steps of AdamW, clipping and cosine are torch's and transformers'", "[train]") {
   const auto g = golden("train/adamw.safetensors");
-  AdamW optimizer(golden_leaves(g), golden_settings());
+  Optimizer optimizer(golden_leaves(g), golden_settings());
   for (int step = 0; step < 6; ++step) {
     INFO("step " << step);
     for (auto& t : optimizer.trainables()) {
@@ -77,6 +77,139 @@ TEST_CASE("schedules are transformers', beyond the last step too", "[train]") {
             Approx(factors[step].item<double>()).margin(1e-12));
     }
   }
+}
+
+// Tolerance: products of other sizes and order; five Newton-Schulz steps double an error a few
+// times.
+TEST_CASE("six steps of Muon are torch's, for a leaf of one matrix and of two", "[train]") {
+  const auto g = golden("train/muon.safetensors");
+  OptimConfig config;
+  config.lr = 7;  // nothing here is AdamW's
+  config.matrices = "muon";
+  config.muon_lr = 0.02;
+  config.projector_lr = 0.005;
+  config.muon_momentum = 0.9;
+  config.weight_decay = 0.1;
+  // The tall matrix twice, one below the other, as a fused layer has its parts.
+  const auto twice = [&](const std::string& name) {
+    return at::cat({g.at(name + "/tall"), g.at(name + "/tall")});
+  };
+  Optimizer optimizer({{"wide", "language", false, leaf(g.at("start/wide")), {4}},
+                       {"tall", "vision", false, leaf(twice("start")), {10, 10}},
+                       {"square", "projector", false, leaf(g.at("start/square")), {5}}},
+                      config);
+  const auto& t = optimizer.trainables();
+  for (int step = 0; step < 6; ++step) {
+    INFO("step " << step);
+    const auto grad = "grad" + std::to_string(step), after = "after" + std::to_string(step);
+    for (const size_t i : {0, 2}) {
+      at::Tensor leaf = t[i].leaf;
+      leaf.mutable_grad() = g.at(grad + "/" + t[i].name).clone();
+    }
+    at::Tensor fused = t[1].leaf;
+    fused.mutable_grad() = twice(grad);
+    optimizer.step(1);
+    CHECK(difference(t[0].leaf, g.at(after + "/wide")) < 2e-6);
+    CHECK(difference(t[1].leaf, twice(after)) < 2e-6);
+    CHECK(difference(t[2].leaf, g.at(after + "/square")) < 2e-6);
+  }
+  CHECK(optimizer.state().size() == 6);  // a momentum and a value each
+}
+
+TEST_CASE("adapters, vectors and embeddings stay with AdamW beside Muon", "[train]") {
+  const auto g = golden("train/adamw.safetensors");
+  auto config = golden_settings();
+  config.matrices = "muon";
+  Optimizer with(golden_leaves(g), config), without(golden_leaves(g), golden_settings());
+  take_step(with, g, 0);
+  take_step(without, g, 0);
+  take_step(with, g, 1);
+  take_step(without, g, 1);
+  for (size_t i = 0; i < 3; ++i)
+    CHECK(at::equal(with.trainables()[i].leaf, without.trainables()[i].leaf));
+}
+
+TEST_CASE("an optimizer with Muon goes on from its state to the same bits", "[train]") {
+  const auto g = golden("train/muon.safetensors");
+  OptimConfig config;
+  config.matrices = "muon";
+  config.lr = 0.02;
+  const auto leaves = [](const at::Tensor& wide, const at::Tensor& square) {
+    return std::vector<Trainable>{{"wide", "language", false, leaf(wide), {4}},
+                                  {"square", "language", false, leaf(square)}};
+  };
+  const auto step = [&](Optimizer& optimizer, int number) {
+    for (const auto& t : optimizer.trainables()) {
+      at::Tensor leaf = t.leaf;
+      leaf.mutable_grad() = g.at("grad" + std::to_string(number) + "/" + t.name).clone();
+    }
+    optimizer.step(0.5);
+  };
+  Optimizer one(leaves(g.at("start/wide"), g.at("start/square")), config);
+  for (int i = 0; i < 3; ++i) step(one, i);
+  Tensors state;
+  for (const auto& [name, tensor] : one.state()) state[name] = tensor.clone();
+  CHECK(state.count("exp_avg/wide") == 1);
+  CHECK(state.count("exp_avg_sq/wide") == 0);
+  CHECK(state.count("exp_avg_sq/square") == 1);
+  Optimizer two(leaves(at::zeros({4, 9}), at::zeros({5, 5})), config);
+  two.load_state(state, "optimizer.safetensors");
+  for (int i = 3; i < 6; ++i) {
+    step(one, i);
+    step(two, i);
+  }
+  for (size_t i = 0; i < 2; ++i)
+    CHECK(at::equal(one.trainables()[i].leaf, two.trainables()[i].leaf));
+}
+
+TEST_CASE("ranks that share out Muon's matrices make the update of one", "[train]") {
+  const auto g = golden("train/muon.safetensors");
+  const std::vector<std::string> names = {"wide", "tall", "square"};
+  // Each rank's sum gets what the other one would give, made before.
+  std::vector<at::Tensor> given(2);
+  const auto update = [&](int rank, int size) {
+    std::vector<MuonMatrix> matrices;
+    for (const auto& name : names) {
+      const auto value = g.at("start/" + name).clone();
+      matrices.push_back({value, g.at("grad0/" + name), at::zeros_like(value), 0.1, 0.1});
+    }
+    const auto sum = [&](const at::Tensor& updates) {
+      const auto own = updates.clone();
+      if (given[static_cast<size_t>(1 - rank)].defined())
+        updates.add_(given[static_cast<size_t>(1 - rank)]);
+      given[static_cast<size_t>(rank)] = own;
+    };
+    muon_step(matrices, 0.95, {rank, size, sum});
+    std::vector<at::Tensor> out;
+    for (const auto& m : matrices) out.push_back(m.value);
+    return out;
+  };
+  const auto alone = update(0, 1);
+  update(0, 2);
+  update(1, 2);
+  // Each has left something for the other, and nothing was made by both.
+  CHECK(given[0].any().item<bool>());
+  CHECK(given[1].any().item<bool>());
+  CHECK_FALSE((given[0] * given[1]).any().item<bool>());
+  for (int rank : {0, 1}) {
+    const auto shared = update(rank, 2);
+    for (size_t i = 0; i < names.size(); ++i) CHECK(difference(shared[i], alone[i]) < 1e-6);
+  }
+}
+
+TEST_CASE("orthogonalized matrices have singular values about 1", "[train]") {
+  at::manual_seed(3);
+  const auto x = at::randn({2, 12, 30});
+  for (const auto& made : {orthogonalize(x), orthogonalize(x.transpose(1, 2)).transpose(1, 2)}) {
+    const auto values = at::linalg_svdvals(made);
+    CHECK(values.min().item<float>() > 0.6F);
+    CHECK(values.max().item<float>() < 1.3F);
+    // And the directions are x's: the product with the exact one is about the rank.
+    const auto [u, s, vh] = at::linalg_svd(x, false);
+    const auto exact = at::bmm(u, vh);
+    CHECK((made * exact).sum({1, 2}).min().item<float>() > 12 * 0.8F);
+  }
+  CHECK(at::equal(orthogonalize(at::zeros({1, 3, 4})), at::zeros({1, 3, 4})));
 }
 
 TEST_CASE("a warm-up ratio is rounded up to whole steps, as the Trainer does", "[train]") {
@@ -112,12 +245,17 @@ TEST_CASE("a part has its own rate where the recipe names one", "[train]") {
   CHECK(base_lr(config, "projector") == 2);
   CHECK(base_lr(config, "vision") == 1);
   CHECK(base_lr(config, "language") == 3);
+  CHECK(muon_lr(config, "language") == 3);
+  config.muon_lr = 4;
+  CHECK(base_lr(config, "language") == 3);
+  CHECK(muon_lr(config, "language") == 4);
+  CHECK(muon_lr(config, "vision") == 1);
 }
 
 TEST_CASE("a tensor without a gradient is passed over, its decay and step count included",
           "[train]") {
   const auto g = golden("train/adamw.safetensors");
-  AdamW optimizer(golden_leaves(g), golden_settings());
+  Optimizer optimizer(golden_leaves(g), golden_settings());
   at::Tensor matrix = optimizer.trainables()[0].leaf;
   matrix.mutable_grad() = g.at("grad0/matrix").clone();
   optimizer.step(1);
@@ -135,7 +273,7 @@ TEST_CASE("clipping leaves short gradients, and those that are not finite, as th
   const auto g = golden("train/adamw.safetensors");
   OptimConfig config = golden_settings();
   const auto clipped = [&](const at::Tensor& gradient) {
-    AdamW optimizer({{"matrix", "language", true, leaf(g.at("start/matrix"))}}, config);
+    Optimizer optimizer({{"matrix", "language", true, leaf(g.at("start/matrix"))}}, config);
     at::Tensor matrix = optimizer.trainables()[0].leaf;
     matrix.mutable_grad() = gradient.clone();
     const double norm = optimizer.clip();
@@ -157,7 +295,7 @@ TEST_CASE("clipping leaves short gradients, and those that are not finite, as th
 
 TEST_CASE("an optimizer filled with another's state goes on to the same bits", "[train]") {
   const auto g = golden("train/adamw.safetensors");
-  AdamW one(golden_leaves(g), golden_settings());
+  Optimizer one(golden_leaves(g), golden_settings());
   for (int step = 0; step < 3; ++step) take_step(one, g, step);
   Tensors state;
   for (const auto& [name, tensor] : one.state()) state[name] = tensor.clone();
@@ -166,7 +304,7 @@ TEST_CASE("an optimizer filled with another's state goes on to the same bits", "
 
   auto leaves = golden_leaves(g);
   leaves[0].leaf = leaf(one.trainables()[0].leaf);
-  AdamW two(leaves, golden_settings());
+  Optimizer two(leaves, golden_settings());
   two.load_state(state, "optimizer.safetensors");
   for (int step = 3; step < 6; ++step) {
     take_step(one, g, step);
@@ -178,7 +316,7 @@ TEST_CASE("an optimizer filled with another's state goes on to the same bits", "
 
 TEST_CASE("a state that does not fit is refused by name", "[train]") {
   const auto g = golden("train/adamw.safetensors");
-  AdamW optimizer(golden_leaves(g), golden_settings());
+  Optimizer optimizer(golden_leaves(g), golden_settings());
   auto state = optimizer.state();
   const auto refusal = [&] {
     try {

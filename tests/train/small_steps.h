@@ -87,7 +87,7 @@ struct TinyRun {
       if (!parts.language) config.targets = {"fc1", "v_proj"};
       lora::attach(*model, config, parts, 5);
     }
-    optimizer = std::make_unique<AdamW>(prepare_training(*model, train), optim);
+    optimizer = std::make_unique<Optimizer>(prepare_training(*model, train), optim);
     // B is zero at first, which hides half of the gradients
     const at::NoGradGuard no_gradients;
     uint64_t seed = 100;
@@ -116,7 +116,7 @@ struct TinyRun {
   }
 
   std::unique_ptr<Llava> model;
-  std::unique_ptr<AdamW> optimizer;
+  std::unique_ptr<Optimizer> optimizer;
 };
 
 }  // namespace finer

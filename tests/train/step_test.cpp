@@ -199,6 +199,33 @@ TEST_CASE("4 micro-batches equal 1, to a rounding, in loss, gradients and update
   }
 }
 
+TEST_CASE("Muon gets the weight matrices of linear layers, each part of a fused one", "[train]") {
+  OptimConfig muon;
+  muon.matrices = "muon";
+  TinyRun run(parts("full", "full", "full"), 0, muon);
+  int64_t matrices = 0;
+  for (const auto& t : run.optimizer->trainables()) {
+    INFO(t.name);
+    const bool is_layer = t.name.find("layers.") != std::string::npos ||
+                          t.name.find("multi_modal_projector") != std::string::npos;
+    const bool is_weight = is_layer && t.name.find(".weight") != std::string::npos;
+    CHECK(takes_muon(muon, t) == is_weight);
+    CHECK_FALSE(takes_muon(OptimConfig(), t));
+    if (!is_weight) continue;
+    int64_t rows = 0;
+    for (const int64_t r : t.matrix_rows) rows += r;
+    CHECK(rows == t.leaf.size(0));
+    if (t.name.find("q_proj") != std::string::npos) CHECK(t.matrix_rows.size() == 3);
+    if (t.name.find("gate_proj") != std::string::npos) CHECK(t.matrix_rows.size() == 2);
+    matrices += static_cast<int64_t>(t.matrix_rows.size());
+  }
+  CHECK(matrices >= 7 + 6 + 2);
+  for (const auto& t : prepare_training(*TinyRun(parts("lora", "full", "lora")).model,
+                                        parts("lora", "full", "lora"))) {
+    CHECK(takes_muon(muon, t) == (t.part == "projector" && t.leaf.dim() == 2));
+  }
+}
+
 TEST_CASE("recomputing the layers changes no bit, dropout on", "[train]") {
   auto train = parts("lora", "full", "frozen");
   const auto batch = step_of({four_samples(), golden_samples()});

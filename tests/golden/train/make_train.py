@@ -44,6 +44,27 @@ def adamw():
     save("train/adamw.safetensors", out, **VERSIONS)
 
 
+def muon():
+    """Six steps of Muon over a wide, a tall and a square matrix: torch.optim.Muon's, its products in float32 (torch takes
+    bfloat16, by Tensor.bfloat16)."""
+    draw = Draw()
+    values = {"wide": draw(4, 9), "tall": draw(10, 6), "square": draw(5, 5)}
+    params = {name: torch.nn.Parameter(value.clone()) for name, value in values.items()}
+    groups = [{"params": [params["wide"], params["tall"]], "lr": 0.02}, {"params": [params["square"]], "lr": 0.005}]
+    optimizer = torch.optim.Muon(groups, lr=0.02, weight_decay=0.1, momentum=0.9, adjust_lr_fn="match_rms_adamw")
+    out = {"start/" + name: value for name, value in values.items()}
+    rounded, torch.Tensor.bfloat16 = torch.Tensor.bfloat16, torch.Tensor.float
+    for step in range(STEPS):
+        for name, param in params.items():
+            param.grad = draw(*param.shape, scale=0.3 * (step + 1))
+            out[f"grad{step}/{name}"] = param.grad.clone()
+        optimizer.step()
+        for name, param in params.items():
+            out[f"after{step}/{name}"] = param.detach().clone()
+    torch.Tensor.bfloat16 = rounded
+    save("train/muon.safetensors", out, **VERSIONS)
+
+
 def schedules():
     out = {}
     for total, warmup in ((37, 4), (20, 0), (5, 1), (1, 1)):
@@ -89,6 +110,7 @@ def full_gradients():
 
 
 adamw()
+muon()
 schedules()
 loss()
 full_gradients()

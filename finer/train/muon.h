@@ -1,0 +1,41 @@
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+namespace finer {
+
+/// How ranks share out the work of an update that all of them make.
+struct UpdateShare {
+  int rank = 0, size = 1;
+  std::function<void(const at::Tensor&)> sum;  // adds the ranks' tensors, in place; size above 1
+};
+
+/// A weight matrix and what Muon needs for its update: views of equal shape [A, B], float32.
+struct MuonMatrix {
+  at::Tensor value, grad;
+  at::Tensor momentum;  // moving average of the gradients
+  double lr = 0;        // as AdamW's: the update's root mean square is 0.2 times it
+  double weight_decay = 0;
+};
+
+/// Each matrix with its singular values drawn towards 1 (0.7 to 1.2), by five Newton-Schulz steps
+/// of fifth degree; float32 on the CPU, bfloat16 on CUDA.
+///
+/// x_NAB    [N, A, B]
+/// returns  [N, A, B] in the dtype that it was made in
+at::Tensor orthogonalize(const at::Tensor& x_NAB);
+
+/// Floating-point operations of one matrix in `orthogonalize`.
+double orthogonalize_flops(int64_t rows, int64_t columns);
+
+/// One step of Muon with Nesterov's momentum, as torch.optim.Muon's with
+/// adjust_lr_fn="match_rms_adamw". With several ranks each orthogonalizes a share of the matrices;
+/// gradients and matrices are the same on all, before and after. Sources:
+/// https://kellerjordan.github.io/posts/muon, https://arxiv.org/abs/2502.16982.
+void muon_step(const std::vector<MuonMatrix>& matrices, double momentum, const UpdateShare& share);
+
+}  // namespace finer
