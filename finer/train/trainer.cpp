@@ -14,6 +14,7 @@
 #include "finer/train/ranks.h"
 #include "finer/train/readable.h"
 #include "finer/train/resume.h"
+#include "finer/train/run_lock.h"
 #include "finer/train/run_outcome.h"
 #include "finer/train/run_setup.h"
 #include "finer/train/step.h"
@@ -107,6 +108,8 @@ int train_as(const Recipe& recipe, const std::string& resume, Ranks* ranks, Eval
   const auto tell = is_first ? log::info : log::debug;
   const fs::path run_dir = recipe.output;
   check_output(run_dir);
+  RunLock lock;
+  if (is_first && fs::exists(run_dir)) lock.take(run_dir);
   std::optional<fs::path> checkpoint;
   if (is_first) checkpoint = choose_checkpoint(recipe, resume);
   if (ranks) checkpoint = ranks->same_checkpoint(checkpoint);
@@ -133,6 +136,7 @@ int train_as(const Recipe& recipe, const std::string& resume, Ranks* ranks, Eval
   const auto prepare_folder = [&] {
     if (resume == "never") move_aside(run_dir);
     fs::create_directories(run_dir);
+    lock.take(run_dir);
     atomic_write(run_dir / "recipe.yaml", recipe_to_yaml(recipe));
   };
   if (ranks) {

@@ -3,6 +3,7 @@
 #include "finer/core/error.h"
 #include "finer/model/save.h"
 #include "finer/train/metrics.h"
+#include "finer/train/run_lock.h"
 #include "lora/peft_io.h"
 #include "tests/data/small_world.h"
 #include "tests/model/tiny_llava.h"
@@ -202,6 +203,29 @@ TEST_CASE("a checkpoint from before a key existed goes on as with its default", 
       Contains("it has \"data:   picture_group: 1\", this one \"data:   picture_group: 2\""));
   run.write(file, text + "unheard_of: 1\n");  // of a later version
   CHECK_THAT(run.train_fails("a", {"optim.steps=2"}), Contains("another recipe"));
+}
+
+TEST_CASE("a folder that another process writes into is refused, naming it", "[train]") {
+  const SmallRun run;
+  train(run.recipe("a", {"optim.steps=2"}), "auto");
+  const auto metrics = bytes_of(run.root() / "a/metrics.jsonl");
+  const auto is_refused = [&](const std::string& resume) {
+    const auto message = run.train_fails("a", {"optim.steps=4"}, resume);
+    CHECK_THAT(message, Contains("/a is being written by finer-train (process "));
+    CHECK_THAT(message, Contains("); wait for it or stop it, or give another output"));
+  };
+  {
+    RunLock other;
+    other.take(run.root() / "a");
+    is_refused("auto");
+    is_refused("never");
+    CHECK(bytes_of(run.root() / "a/metrics.jsonl") == metrics);
+    CHECK_FALSE(fs::exists(run.root() / "a.before-1"));
+  }
+  CHECK(run.train_fails("a", {}, "never") == "(nothing)");  // let go with its holder
+  CHECK(fs::exists(run.root() / "a.before-1"));
+  RunLock moved;  // the run's own lock went on to the new folder, and ended with it
+  moved.take(run.root() / "a");
 }
 
 TEST_CASE("resume refuses data that has changed, naming the file", "[train]") {
