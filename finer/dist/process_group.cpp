@@ -227,6 +227,12 @@ class Group : public ProcessGroup {
       return std::make_unique<PendingWork>(data_->allreduce(tensors));
     });
   }
+  std::unique_ptr<Pending> all_gather(const at::Tensor& own, const at::Tensor& all) override {
+    return linked([&] {
+      at::Tensor input = own, output = all;
+      return std::make_unique<PendingWork>(data_->_allgather_base(output, input));
+    });
+  }
   void send(const at::Tensor& tensor, int to) override {
     linked([&] {
       std::vector<at::Tensor> tensors{tensor};

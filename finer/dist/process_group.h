@@ -73,6 +73,9 @@ class ProcessGroup {
   virtual std::string backend() const = 0;
   /// Adds the ranks' tensors, of equal size and contiguous, in place.
   virtual std::unique_ptr<Pending> all_reduce(const at::Tensor& tensor) = 0;
+  /// Puts every rank's `own` [n] into `all` [size * n], in order of rank; both contiguous, of one
+  /// dtype, and not the same memory.
+  virtual std::unique_ptr<Pending> all_gather(const at::Tensor& own, const at::Tensor& all) = 0;
   /// Both wait until the tensor is on its way, or here.
   virtual void send(const at::Tensor& tensor, int to) = 0;
   virtual void receive(const at::Tensor& tensor, int from) = 0;

@@ -213,6 +213,9 @@ class Checker {
     if (o.muon_lr != usual.muon_lr && document_.is_own("optim.muon_lr")) idle("optim.muon_lr", why);
     if (o.muon_momentum != usual.muon_momentum && document_.is_own("optim.muon_momentum"))
       idle("optim.muon_momentum", why);
+    if (o.muon_steps != usual.muon_steps && document_.is_own("optim.muon_steps"))
+      idle("optim.muon_steps", why);
+    o.muon_steps = usual.muon_steps;
     o.muon_lr = usual.muon_lr;
     o.muon_momentum = usual.muon_momentum;
   }

@@ -26,6 +26,7 @@ struct OptimConfig {
   std::string matrices = "adamw";  // adamw | muon: weight matrices that train in full
   double muon_lr = 0;              // 0: as AdamW's
   double muon_momentum = 0.95;
+  int64_t muon_steps = 5;  // of Newton and Schulz
   double weight_decay = 0;
   double beta1 = 0.9;
   double beta2 = 0.999;

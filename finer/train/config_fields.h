@@ -37,6 +37,7 @@ inline void describe(FieldVisitor& v, OptimConfig& c) {
           "rate that AdamW would have",
           at_least(0), at_most(100));
   v.field("muon_momentum", c.muon_momentum, "Muon's", at_least(0), below(1));
+  v.field("muon_steps", c.muon_steps, "Newton-Schulz steps of an update of Muon's", between(1, 20));
   v.field("weight_decay", c.weight_decay, "AdamW's and Muon's", at_least(0), at_most(100));
   v.field("beta1", c.beta1, "AdamW's", at_least(0), below(1));
   v.field("beta2", c.beta2, "AdamW's", at_least(0), below(1));

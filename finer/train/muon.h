@@ -11,7 +11,9 @@ namespace finer {
 /// How ranks share out the work of an update that all of them make.
 struct UpdateShare {
   int rank = 0, size = 1;
-  std::function<void(const at::Tensor&)> sum;  // adds the ranks' tensors, in place; size above 1
+  // Puts every rank's `own` [n] into `all` [size * n], in order of rank; asked for where size is
+  // above 1.
+  std::function<void(const at::Tensor& own, const at::Tensor& all)> gather;
 };
 
 /// A weight matrix and what Muon needs for its update: views of equal shape [A, B], float32.
@@ -22,20 +24,22 @@ struct MuonMatrix {
   double weight_decay = 0;
 };
 
-/// Each matrix with its singular values drawn towards 1 (0.7 to 1.2), by five Newton-Schulz steps
-/// of fifth degree; float32 on the CPU, bfloat16 on CUDA.
+/// Each matrix with its singular values drawn towards 1 by Newton-Schulz steps of fifth degree;
+/// float32 on the CPU, bfloat16 on CUDA. Five steps bring all above a hundredth of their norm to
+/// between 0.7 and 1.2.
 ///
 /// x_NAB    [N, A, B]
 /// returns  [N, A, B] in the dtype that it was made in
-at::Tensor orthogonalize(const at::Tensor& x_NAB);
+at::Tensor orthogonalize(const at::Tensor& x_NAB, int64_t num_steps);
 
 /// Floating-point operations of one matrix in `orthogonalize`.
-double orthogonalize_flops(int64_t rows, int64_t columns);
+double orthogonalize_flops(int64_t rows, int64_t columns, int64_t num_steps);
 
 /// One step of Muon with Nesterov's momentum, as torch.optim.Muon's with
 /// adjust_lr_fn="match_rms_adamw". With several ranks each orthogonalizes a share of the matrices;
 /// gradients and matrices are the same on all, before and after. Sources:
 /// https://kellerjordan.github.io/posts/muon, https://arxiv.org/abs/2502.16982.
-void muon_step(const std::vector<MuonMatrix>& matrices, double momentum, const UpdateShare& share);
+void muon_step(const std::vector<MuonMatrix>& matrices, double momentum, int64_t num_steps,
+               const UpdateShare& share);
 
 }  // namespace finer

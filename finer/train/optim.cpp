@@ -86,7 +86,7 @@ void Optimizer::step_muon(double factor, const UpdateShare& share) {
       row += rows;
     }
   }
-  muon_step(matrices, config_.muon_momentum, share);
+  muon_step(matrices, config_.muon_momentum, config_.muon_steps, share);
 }
 
 void Optimizer::step(double factor, const UpdateShare& share) {

@@ -32,12 +32,12 @@ double sum_over_ranks(const StepRanks& ranks, const data::StepBatch& batch, doub
 
 // Ranks make an update together where it is dear (Muon's).
 UpdateShare update_share(const StepRanks& ranks, const data::StepBatch& batch) {
-  const auto sum = [&](const at::Tensor& updates) {
+  const auto gather = [&](const at::Tensor& own, const at::Tensor& all) {
     ranks.watch.mark(dist::Doing::kWaiting, step_text(batch) + ", the other ranks' updates");
-    ranks.group.all_reduce(updates)->wait();
+    ranks.group.all_gather(own, all)->wait();
     ranks.watch.mark(dist::Doing::kWork, step_text(batch) + ", the update");
   };
-  return {ranks.group.rank(), ranks.group.size(), sum};
+  return {ranks.group.rank(), ranks.group.size(), gather};
 }
 
 }  // namespace

@@ -20,7 +20,8 @@ StepCost step_cost(const Llava& model, const Recipe& recipe,
     const bool is_muon = takes_muon(recipe.optim, t);
     out.trained_bytes += t.leaf.numel() * (is_muon ? 12 : 16);
     if (!is_muon) continue;
-    for (const int64_t rows : t.matrix_rows) muon += orthogonalize_flops(rows, t.leaf.size(1));
+    for (const int64_t rows : t.matrix_rows)
+      muon += orthogonalize_flops(rows, t.leaf.size(1), recipe.optim.muon_steps);
   }
   out.base_bytes = (total - trainable) * item;
   const auto samples = static_cast<double>(recipe.batch.samples);

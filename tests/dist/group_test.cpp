@@ -98,6 +98,18 @@ TEST_CASE("ranks gather their values in order", "[dist]") {
   });
 }
 
+TEST_CASE("ranks gather tensors in order of rank", "[dist]") {
+  with_ranks(3, [](ProcessGroup& group) {
+    const auto own = at::arange(4, at::kFloat).add_(10 * group.rank());
+    const auto all = at::full({12}, -1, at::kFloat);
+    group.all_gather(own, all)->wait();
+    for (int rank = 0; rank < 3; ++rank) {
+      if (!at::equal(all.narrow(0, 4 * rank, 4), at::arange(4, at::kFloat).add_(10 * rank)))
+        throw Error("wrong order");
+    }
+  });
+}
+
 TEST_CASE("gradients are summed over ranks, also those that only one rank has", "[dist]") {
   for (const int64_t bucket_bytes : {int64_t{4}, int64_t{1} << 20}) {
     with_ranks(3, [&](ProcessGroup& group) {

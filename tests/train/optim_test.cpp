@@ -165,42 +165,45 @@ TEST_CASE("an optimizer with Muon goes on from its state to the same bits", "[tr
 TEST_CASE("ranks that share out Muon's matrices make the update of one", "[train]") {
   const auto g = golden("train/muon.safetensors");
   const std::vector<std::string> names = {"wide", "tall", "square"};
-  // Each rank's sum gets what the other one would give, made before.
-  std::vector<at::Tensor> given(2);
+  std::vector<at::Tensor> given(3);  // what each of three ranks has made, in an earlier call
   const auto update = [&](int rank, int size) {
     std::vector<MuonMatrix> matrices;
     for (const auto& name : names) {
       const auto value = g.at("start/" + name).clone();
       matrices.push_back({value, g.at("grad0/" + name), at::zeros_like(value), 0.1, 0.1});
     }
-    const auto sum = [&](const at::Tensor& updates) {
-      const auto own = updates.clone();
-      if (given[static_cast<size_t>(1 - rank)].defined())
-        updates.add_(given[static_cast<size_t>(1 - rank)]);
-      given[static_cast<size_t>(rank)] = own;
+    const auto gather = [&](const at::Tensor& own, const at::Tensor& all) {
+      given[static_cast<size_t>(rank)] = own.clone();
+      for (int r = 0; r < size; ++r) {
+        const auto& part = given[static_cast<size_t>(r)];
+        all.narrow(0, r * own.size(0), own.size(0))
+            .copy_(part.defined() ? part : at::zeros_like(own));
+      }
     };
-    muon_step(matrices, 0.95, {rank, size, sum});
+    muon_step(matrices, 0.95, 5, {rank, size, gather});
     std::vector<at::Tensor> out;
     for (const auto& m : matrices) out.push_back(m.value);
     return out;
   };
   const auto alone = update(0, 1);
-  update(0, 2);
-  update(1, 2);
-  // Each has left something for the other, and nothing was made by both.
-  CHECK(given[0].any().item<bool>());
-  CHECK(given[1].any().item<bool>());
-  CHECK_FALSE((given[0] * given[1]).any().item<bool>());
-  for (int rank : {0, 1}) {
-    const auto shared = update(rank, 2);
-    for (size_t i = 0; i < names.size(); ++i) CHECK(difference(shared[i], alone[i]) < 1e-6);
+  for (const int size : {2, 3}) {
+    for (int rank = 0; rank < size; ++rank) {
+      update(rank, size);
+      CHECK(given[static_cast<size_t>(rank)].any().item<bool>());  // each has something to make
+    }
+    for (int rank = 0; rank < size; ++rank) {
+      const auto shared = update(rank, size);
+      for (size_t i = 0; i < names.size(); ++i) CHECK(difference(shared[i], alone[i]) < 1e-6);
+    }
+    given.assign(3, at::Tensor());
   }
 }
 
 TEST_CASE("orthogonalized matrices have singular values about 1", "[train]") {
   at::manual_seed(3);
   const auto x = at::randn({2, 12, 30});
-  for (const auto& made : {orthogonalize(x), orthogonalize(x.transpose(1, 2)).transpose(1, 2)}) {
+  for (const auto& made :
+       {orthogonalize(x, 5), orthogonalize(x.transpose(1, 2), 5).transpose(1, 2)}) {
     const auto values = at::linalg_svdvals(made);
     CHECK(values.min().item<float>() > 0.6F);
     CHECK(values.max().item<float>() < 1.3F);
@@ -209,7 +212,7 @@ TEST_CASE("orthogonalized matrices have singular values about 1", "[train]") {
     const auto exact = at::bmm(u, vh);
     CHECK((made * exact).sum({1, 2}).min().item<float>() > 12 * 0.8F);
   }
-  CHECK(at::equal(orthogonalize(at::zeros({1, 3, 4})), at::zeros({1, 3, 4})));
+  CHECK(at::equal(orthogonalize(at::zeros({1, 3, 4}), 5), at::zeros({1, 3, 4})));
 }
 
 TEST_CASE("a warm-up ratio is rounded up to whole steps, as the Trainer does", "[train]") {
