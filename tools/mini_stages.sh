@@ -14,12 +14,16 @@ train() {
 on_two_ranks() { train "$@" --ranks 2; }
 
 make_world() {
-  local mixture
+  local mixture started=()
   mkdir -p mixture
   "$bin/finer-data" world --seed "$seed" --out world "${world_options[@]}" >&2
   for mixture in direct attr-seek no-answer name-first; do
-    "$bin/finer-data" mixture "$recipes/mixture/$mixture.yaml" "seed=$seed" >/dev/null 2>"mixture/$mixture.log" ||
-      { cat "mixture/$mixture.log" >&2; exit 2; }
+    "$bin/finer-data" mixture "$recipes/mixture/$mixture.yaml" "seed=$seed" >/dev/null 2>"mixture/$mixture.log" &
+    started+=($!)
+  done
+  for mixture in direct attr-seek no-answer name-first; do
+    wait "${started[0]}" || { cat "mixture/$mixture.log" >&2; exit 2; }
+    started=("${started[@]:1}")
   done
   "$bin/finer-data" world-check --world world world/text.jsonl world/text-plain.jsonl world/text-turns.jsonl world/visual.jsonl mixture/*.jsonl >&2
 }

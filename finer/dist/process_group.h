@@ -34,11 +34,11 @@ class Store {
   virtual bool claim(const std::string& key, const std::string& value) = 0;
 };
 
-/// A sum over ranks that is under way.
+/// Tensors of all ranks that are under way.
 class Pending {
  public:
   virtual ~Pending() = default;
-  /// Until the sum is in the tensor (on CUDA: until what is queued behind it will see it there).
+  /// Until the result is in the tensor (on CUDA: until what is queued behind it will see it there).
   /// Throws: LinkError.
   virtual void wait() = 0;
 };
@@ -67,9 +67,10 @@ class ProcessGroup {
   /// Every rank's values, in order of rank; all give equally many.
   virtual std::vector<std::vector<double>> gather(const std::vector<double>& own) = 0;
 
-  /// Makes sums on this device possible: NCCL for CUDA. Throws: ConfigError where it cannot be had.
+  /// Makes collectives on this device possible: NCCL for CUDA. Throws: ConfigError where it cannot
+  /// be had.
   virtual void open_device(at::Device device) = 0;
-  /// "gloo" or "nccl": what all_reduce goes through.
+  /// "gloo" or "nccl": what tensors go through.
   virtual std::string backend() const = 0;
   /// Adds the ranks' tensors, of equal size and contiguous, in place.
   virtual std::unique_ptr<Pending> all_reduce(const at::Tensor& tensor) = 0;

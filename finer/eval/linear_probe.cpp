@@ -51,46 +51,62 @@ std::optional<at::Tensor> read_features(const fs::path& file, int64_t rows) {
   return std::nullopt;
 }
 
-// Features of a set's records: from the cache, or from the model. Nothing: stopped.
-std::optional<at::Tensor> features_of(const EvalRecipe& recipe, OpenModel& model,
-                                      const EvalSet& set, const std::string& tap, bool is_flat,
-                                      const std::function<bool()>& stop) {
+fs::path features_file(const EvalRecipe& recipe, const OpenModel& model, const EvalSet& set,
+                       const std::string& tap, bool is_flat) {
   uint64_t key = hash_bytes(tap + (is_flat ? " flat" : " mean"));
   for (const auto& [name, value] : model.settings())
     key = hash_bytes(name + "=" + value + "\n", key);
   key = mix_seed(key, set.records_hash);
   for (const size_t place : set.chosen) key = mix_seed(key, place);
-  const auto file =
-      fs::path(recipe.output) / "probes" / "features" / (hash_text(key) + ".safetensors");
+  return fs::path(recipe.output) / "probes" / "features" / (hash_text(key) + ".safetensors");
+}
+
+// Features of a set's records at each tap, in order of the taps: from their files, or made in one
+// walk over the pictures, and kept. Empty: stopped.
+std::vector<at::Tensor> features_of(const EvalRecipe& recipe, OpenModel& model, const EvalSet& set,
+                                    const EvalLinearConfig& config,
+                                    const std::function<bool()>& stop) {
+  const bool is_flat = config.pool == "flat";
   const auto rows = static_cast<int64_t>(set.chosen.size());
-  if (auto known = read_features(file, rows)) return known;
+  std::vector<at::Tensor> out;
+  std::vector<size_t> missing;
+  std::vector<fs::path> files;
+  for (size_t t = 0; t < config.taps.size(); ++t) {
+    files.push_back(features_file(recipe, model, set, config.taps[t], is_flat));
+    out.push_back(read_features(files[t], rows).value_or(at::Tensor()));
+    if (!out[t].defined()) missing.push_back(t);
+  }
+  if (missing.empty()) return out;
 
   const auto& session = model.session();
-  const auto parsed = parse_tap(tap);
-  tap_layers(parsed, session.model());
+  for (const size_t t : missing) tap_layers(parse_tap(config.taps[t]), session.model());
   std::vector<fs::path> pictures;
   for (const size_t place : set.chosen) pictures.push_back(set.picture_of(set.records[place]));
   PictureAhead ahead(
       pictures, [&](const fs::path& path) { return session.picture(path); }, recipe.workers,
       2 * kPicturesAPass);
-  std::vector<at::Tensor> parts, pixels;
+  std::vector<std::vector<at::Tensor>> parts(config.taps.size());
+  std::vector<at::Tensor> pixels;
   for (size_t i = 0; i < pictures.size(); ++i) {
-    if (stop()) return std::nullopt;
+    if (stop()) return {};
     try {
       pixels.push_back(ahead.next().pixels);
     } catch (const DataError& error) {
       throw DataError(set.file.string() + ": idx " +
                       std::to_string(set.records[set.chosen[i]].idx) + ": picture " + error.what());
     }
-    if (static_cast<int64_t>(pixels.size()) == kPicturesAPass || i + 1 == pictures.size()) {
-      parts.push_back(tap_features(session, parsed, is_flat, at::cat(pixels)));
-      pixels.clear();
-    }
+    if (static_cast<int64_t>(pixels.size()) < kPicturesAPass && i + 1 < pictures.size()) continue;
+    const auto pass = at::cat(pixels);
+    for (const size_t t : missing)
+      parts[t].push_back(tap_features(session, parse_tap(config.taps[t]), is_flat, pass));
+    pixels.clear();
   }
-  auto x = at::cat(parts);
-  fs::create_directories(file.parent_path());
-  save_safetensors(file, {{"features", x}}, {{"tap", tap}});
-  return x;
+  fs::create_directories(files[0].parent_path());
+  for (const size_t t : missing) {
+    out[t] = at::cat(parts[t]);
+    save_safetensors(files[t], {{"features", out[t]}}, {{"tap", config.taps[t]}});
+  }
+  return out;
 }
 
 at::Tensor labels_of(const EvalSet& set, Level level, std::map<std::string, int64_t>& numbers,
@@ -275,10 +291,8 @@ bool keep_linear_features(const EvalRecipe& recipe, OpenModel& model,
                           const std::function<bool()>& stop) {
   for (const auto& c : recipe.probes.linear) {
     const ProbeSets sets(recipe, c);
-    for (const auto& tap : c.taps) {
-      for (const auto* set : {&sets.fit, &sets.test}) {
-        if (!features_of(recipe, model, *set, tap, c.pool == "flat", stop)) return false;
-      }
+    for (const auto* set : {&sets.fit, &sets.test}) {
+      if (features_of(recipe, model, *set, c, stop).empty()) return false;
     }
   }
   return true;
@@ -294,17 +308,18 @@ bool run_linear_probes(const EvalRecipe& recipe, OpenModel& model,
     std::map<std::string, int64_t> numbers;
     const auto fit_y = labels_of(fit, level, numbers, true);
     const auto test_y = labels_of(test, level, numbers, false);
-    for (const auto& tap : c.taps) {
-      const bool is_flat = c.pool == "flat";
-      const auto fit_x = features_of(recipe, model, fit, tap, is_flat, stop);
-      const auto test_x =
-          fit_x ? features_of(recipe, model, test, tap, is_flat, stop) : std::nullopt;
-      if (!test_x) return false;
+    const auto fit_features = features_of(recipe, model, fit, c, stop);
+    if (fit_features.empty()) return false;
+    const auto test_features = features_of(recipe, model, test, c, stop);
+    if (test_features.empty()) return false;
+    for (size_t t = 0; t < c.taps.size(); ++t) {
+      const auto& tap = c.taps[t];
+      const auto &fit_x = fit_features[t], &test_x = test_features[t];
       auto& rows = results.extra["linear"];
-      const auto features = hash_of(*fit_x) + hash_of(*test_x);
+      const auto features = hash_of(fit_x) + hash_of(test_x);
       const auto known = known_accuracy(rows, i, features);
       const double accuracy = known ? *known
-                                    : probe_accuracy(c, *fit_x, fit_y, *test_x, test_y,
+                                    : probe_accuracy(c, fit_x, fit_y, test_x, test_y,
                                                      static_cast<int64_t>(numbers.size()));
       rows.push_back({{"model", model.name()},
                       {"probe", i},

@@ -163,6 +163,14 @@ class Checker {
     fault(path, "does nothing, since " + why + "; leave it out");
   }
 
+  void unused(const char* path, double& value, bool is_used, const std::string& why) {
+    if (is_used) return;
+    if (value != 0 && document_.is_own(path) && sound({path, "train", "optim.schedule", "model"})) {
+      idle(path, why);
+    }
+    value = 0;
+  }
+
   // Keys of this file that change nothing. Inherited ones are let be: arms of an experiment share a
   // base.
   void check_idle_keys() {
@@ -173,14 +181,6 @@ class Checker {
       }
       r_.lora = lora::LoraConfig{};
     }
-    const auto unused = [&](const char* path, double& value, bool is_used, const std::string& why) {
-      if (is_used) return;
-      if (value != 0 && document_.is_own(path) &&
-          sound({path, "train", "optim.schedule", "model"})) {
-        idle(path, why);
-      }
-      value = 0;
-    };
     if (knows_model_ && is_text_only_) {
       if (r_.data.picture_group != 1 && document_.is_own("data.picture_group") &&
           sound({"data.picture_group"})) {
@@ -207,7 +207,13 @@ class Checker {
       if (document_.is_own("optim.matrices")) idle("optim.matrices", "no part trains in full");
       o.matrices = "adamw";
     }
-    if (o.matrices == "muon") return;
+    if (o.matrices == "muon") {
+      const bool is_used = t.language == "full" || (t.projector == "full" && o.projector_lr == 0) ||
+                           (t.vision == "full" && o.vision_lr == 0);
+      unused("optim.muon_lr", o.muon_lr, is_used,
+             "all parts that train in full have their own rate");
+      return;
+    }
     const OptimConfig usual;
     const std::string why = "optim.matrices is adamw";
     if (o.muon_lr != usual.muon_lr && document_.is_own("optim.muon_lr")) idle("optim.muon_lr", why);

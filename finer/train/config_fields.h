@@ -32,10 +32,11 @@ inline void describe(FieldVisitor& v, OptimConfig& c) {
           "what updates weight matrices that train in full; muon: orthogonalized momentum, AdamW "
           "for vectors, embeddings, head and adapters",
           one_of("adamw", "muon"));
-  v.field("muon_lr", c.muon_lr,
-          "peak rate of Muon's matrices, an update's root mean square being 0.2 times it; 0: the "
-          "rate that AdamW would have",
-          at_least(0), at_most(100));
+  v.field(
+      "muon_lr", c.muon_lr,
+      "peak rate of Muon's matrices in parts without a rate of their own, an update's root mean "
+      "square being 0.2 times it; 0: lr",
+      at_least(0), at_most(100));
   v.field("muon_momentum", c.muon_momentum, "Muon's", at_least(0), below(1));
   v.field("muon_steps", c.muon_steps, "Newton-Schulz steps of an update of Muon's", between(1, 20));
   v.field("weight_decay", c.weight_decay, "AdamW's and Muon's", at_least(0), at_most(100));

@@ -76,7 +76,7 @@ std::string parts_section(const std::vector<TrainedPart>& parts) {
   for (const auto& part : parts) {
     text += "| " + markdown_text(part.name) + " | " + markdown_text(part.mode) + " | " +
             readable_count(part.trainable) + " | " + readable_count(part.total) + " | " +
-            (part.trainable > 0 ? readable_number(part.lr, 4) : "") + " |\n";
+            rate_text(part) + " |\n";
   }
   return text;
 }

@@ -9,8 +9,6 @@ namespace finer {
 
 namespace {
 
-constexpr int64_t kBucketValues = int64_t{1} << 25;  // updates that exist at a time
-
 // The rank that makes each update: dearest first, each to the rank that has least to do.
 std::vector<int> deal(const std::vector<MuonMatrix>& matrices, size_t begin, size_t end,
                       int ranks) {
@@ -52,14 +50,14 @@ at::Tensor orthogonalize(const at::Tensor& x_NAB, int64_t num_steps) {
 }
 
 void muon_step(const std::vector<MuonMatrix>& matrices, double momentum, int64_t num_steps,
-               const UpdateShare& share) {
+               const UpdateShare& share, int64_t bucket_values) {
   for (const auto& m : matrices) m.momentum.lerp_(m.grad, 1 - momentum);
   size_t end = 0;
   for (size_t begin = 0; begin < matrices.size(); begin = end) {
     int64_t values = 0;
     for (end = begin; end < matrices.size(); ++end) {
       const int64_t more = matrices[end].value.numel();
-      if (end > begin && values + more > kBucketValues) break;
+      if (end > begin && values + more > bucket_values * share.size) break;
       values += more;
     }
     // Each rank's updates lie together, in places of equal length.

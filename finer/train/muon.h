@@ -39,7 +39,9 @@ double orthogonalize_flops(int64_t rows, int64_t columns, int64_t num_steps);
 /// adjust_lr_fn="match_rms_adamw". With several ranks each orthogonalizes a share of the matrices;
 /// gradients and matrices are the same on all, before and after. Sources:
 /// https://kellerjordan.github.io/posts/muon, https://arxiv.org/abs/2502.16982.
+///
+/// bucket_values: of a rank's updates that exist at a time, unless one matrix has more
 void muon_step(const std::vector<MuonMatrix>& matrices, double momentum, int64_t num_steps,
-               const UpdateShare& share);
+               const UpdateShare& share, int64_t bucket_values = int64_t{1} << 26);
 
 }  // namespace finer

@@ -20,7 +20,12 @@ struct TrainedPart {
   int64_t trainable = 0;  // parameters that moved
   int64_t total = 0;      // parameters in all, adapters counted
   double lr = 0;          // highest rate; unused where nothing trains
+  int64_t by_muon = 0;    // of the trainable ones, updated by Muon
+  double muon_lr = 0;     // their highest rate
 };
+
+/// "0.0002"; "0.0015, by Muon 0.003"; empty: nothing trains.
+std::string rate_text(const TrainedPart& part);
 
 /// One file that the run learned from.
 struct TrainedSet {

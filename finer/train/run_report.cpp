@@ -166,8 +166,8 @@ std::string parts_table(const std::vector<TrainedPart>& parts) {
             readable_count(part.total) + "</td><td>" + readable_number(100 * share, 3) + "%" +
             "<span class=\"meter\"><i style=\"width:" +
             readable_number(std::clamp(100 * share, 0.0, 100.0), 4) +
-            "%\"></i></span></td><td class=\"num\">" +
-            (part.trainable > 0 && !is_sum ? readable_number(part.lr, 4) : "") + "</td></tr>\n";
+            "%\"></i></span></td><td class=\"num\">" + (is_sum ? "" : rate_text(part)) +
+            "</td></tr>\n";
   };
   TrainedPart sum;
   sum.name = "all";

@@ -9,13 +9,13 @@
 
 namespace finer {
 
-/// What a run will take, by count (dry run).
+/// What a run will take, by count (dry run). Muon's buffers are not counted.
 struct StepCost {
   int64_t base_bytes = 0;     // frozen weights
   int64_t trained_bytes = 0;  // float32 value, gradient and moments of what trains
   int64_t pass_tokens = 0;    // tokens of the largest device pass
   int64_t pass_bytes = 0;     // what one pass keeps for its backward pass, and one chunk of logits
-  double flops = 0;           // of one optimizer step
+  double flops = 0;           // of one optimizer step, Muon's products included
 };
 
 /// total: values of the model and its adapters. tokens, labels, pictures: means a sample. A frozen

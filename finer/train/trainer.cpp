@@ -43,15 +43,17 @@ std::vector<TrainedPart> part_table(Llava& model, const Recipe& recipe,
   std::vector<TrainedPart> table;
   const auto add = [&](const std::string& part, const std::string& prefix,
                        const std::string& mode) {
-    TrainedPart row{part, mode, 0, 0, base_lr(recipe.optim, part)};
+    TrainedPart row{part, mode, 0, 0, base_lr(recipe.optim, part), 0, 0};
     model.visit_weights([&](const std::string& name, const at::Tensor& slot) {
       if (name.rfind(prefix, 0) == 0) row.total += slot.numel();
     });
     for (const auto& t : trainables) {
       if (t.part != part) continue;
       row.trainable += t.leaf.numel();
+      if (takes_muon(recipe.optim, t)) row.by_muon += t.leaf.numel();
       if (t.is_adapter) row.total += t.leaf.numel();
     }
+    if (row.by_muon > 0) row.muon_lr = muon_lr(recipe.optim, part);
     if (row.total > 0) table.push_back(row);
   };
   add("vision", "vision_tower.", recipe.train.vision);
@@ -60,26 +62,7 @@ std::vector<TrainedPart> part_table(Llava& model, const Recipe& recipe,
   return table;
 }
 
-// What Muon updates, in each part with its rate; empty: nothing.
-std::string muon_text(const OptimConfig& config, const std::vector<Trainable>& trainables) {
-  std::string out;
-  for (const std::string part : {"vision", "projector", "language"}) {
-    size_t matrices = 0;
-    int64_t values = 0;
-    for (const auto& t : trainables) {
-      if (t.part != part || !takes_muon(config, t)) continue;
-      matrices += t.matrix_rows.size();
-      values += t.leaf.numel();
-    }
-    if (matrices == 0) continue;
-    out += "muon       " + part + ": " + std::to_string(matrices) + " matrices, " +
-           readable_count(values) + " parameters, lr " + readable_number(muon_lr(config, part), 4) +
-           "\n";
-  }
-  return out;
-}
-
-std::string part_text(const std::vector<TrainedPart>& table, const OptimConfig& config,
+std::string part_text(const std::vector<TrainedPart>& table,
                       const std::vector<Trainable>& trainables) {
   std::ostringstream out;
   out << std::left << std::setw(11) << "part" << std::setw(8) << "mode" << std::right
@@ -92,9 +75,10 @@ std::string part_text(const std::vector<TrainedPart>& table, const OptimConfig& 
     out << std::left << std::setw(11) << row.name << std::setw(8) << row.mode << std::right
         << std::setw(9) << tensors << std::setw(15) << readable_count(row.trainable)
         << std::setw(15) << readable_count(row.total) << std::setw(10)
-        << (row.trainable > 0 ? readable_number(row.lr, 4) : "-") << "\n";
+        << (row.trainable > 0 ? readable_number(row.lr, 4) : "-")
+        << (row.by_muon > 0 ? ", by Muon " + readable_number(row.muon_lr, 4) : "") << "\n";
   }
-  return out.str() + muon_text(config, trainables);
+  return out.str();
 }
 
 bool has_picture(const data::StepBatch& batch) {
@@ -109,7 +93,7 @@ int train_as(const Recipe& recipe, const std::string& resume, Ranks* ranks, Eval
   const fs::path run_dir = recipe.output;
   check_output(run_dir);
   RunLock lock;
-  if (is_first && fs::exists(run_dir)) lock.take(run_dir);
+  if (is_first && RunLock::is_known(run_dir)) lock.take(run_dir);
   std::optional<fs::path> checkpoint;
   if (is_first) checkpoint = choose_checkpoint(recipe, resume);
   if (ranks) checkpoint = ranks->same_checkpoint(checkpoint);
@@ -134,9 +118,16 @@ int train_as(const Recipe& recipe, const std::string& resume, Ranks* ranks, Eval
   if (checkpoint) load_checkpoint(*checkpoint, *run.model, optimizer);
 
   const auto prepare_folder = [&] {
-    if (resume == "never") move_aside(run_dir);
-    fs::create_directories(run_dir);
+    const bool was_there = fs::exists(run_dir);
     lock.take(run_dir);
+    if (resume == "never" && was_there) {
+      move_aside(run_dir);
+      lock.take(run_dir);
+    }
+    if (resume == "auto" && newest_checkpoint(run_dir) != checkpoint) {
+      throw RecipeError("output: another process has written a checkpoint into " +
+                        run_dir.string() + " meanwhile; start again to go on from it");
+    }
     atomic_write(run_dir / "recipe.yaml", recipe_to_yaml(recipe));
   };
   if (ranks) {
@@ -158,7 +149,7 @@ int train_as(const Recipe& recipe, const std::string& resume, Ranks* ranks, Eval
        " samples an epoch, " + std::to_string(plan.total_steps) + " steps, seed " +
        std::to_string(recipe.seed));
   if (ranks) tell(ranks->text());
-  std::istringstream rows(part_text(table, recipe.optim, optimizer.trainables()));
+  std::istringstream rows(part_text(table, optimizer.trainables()));
   for (std::string row; std::getline(rows, row);) tell(row);
   if (checkpoint) tell("going on from " + checkpoint->string());
 
@@ -367,7 +358,7 @@ void dry_run(const Recipe& recipe, const std::string& resume, EvalHook* hook) {
   const StepCost cost =
       step_cost(*run.model, recipe, trainables, total, static_cast<double>(tokens) / samples,
                 static_cast<double>(labels) / samples, static_cast<double>(pictures) / samples);
-  std::cout << part_text(table, recipe.optim, trainables) << "parameters  " << readable_count(total)
+  std::cout << part_text(table, trainables) << "parameters  " << readable_count(total)
             << ", of which " << readable_count(trainable) << " train\n"
             << "memory      "
             << readable_bytes(cost.base_bytes + cost.trained_bytes + cost.pass_bytes) << ": base "

@@ -113,7 +113,7 @@ class BadInput:
     def check_nothing_left(self, name, run, before):
         """At most a run directory without a result: its log, the recipe, what was measured, and whole checkpoints."""
         new = self.snapshot() - before
-        allowed = re.compile(rf"{re.escape(run)}/(recipe\.yaml|metrics\.jsonl|events\.out\.tfevents\.[^/]*|logs/rank-0\.log)$")
+        allowed = re.compile(rf"{re.escape(run)}/(\.lock|recipe\.yaml|metrics\.jsonl|events\.out\.tfevents\.[^/]*|logs/rank-0\.log)$")
         whole = tuple(path.removesuffix("COMPLETE") for path in new if re.search(r"/step-\d+/COMPLETE$", path))
         left = sorted(path for path in new if not allowed.match(path) and not path.startswith(whole))
         self.test.check(not left, f"{name}: left {left}")

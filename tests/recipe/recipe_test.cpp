@@ -284,6 +284,11 @@ TEST_CASE("a text-only model trains its language model and nothing else", "[reci
   CHECK(message_of(text, {"optim.matrices=muon"}) ==
         "command line: optim.matrices: does nothing, since no part trains in full; leave it out");
   CHECK(message_of(text, {"optim.matrices=muon", "train.language=full"}) == "no error");
+  const std::string llava = "model: {llava: l}\ndata: {sets: [{path: a}]}\noutput: o\n";
+  CHECK(message_of(llava, {"optim={matrices: muon, muon_lr: 0.01, projector_lr: 0.001}"}) ==
+        "command line: optim.muon_lr: does nothing, since all parts that train in full have their "
+        "own rate; leave it out");
+  CHECK(message_of(llava, {"optim={matrices: muon, muon_lr: 0.01}"}) == "no error");
   CHECK(message_of(text, {"data.picture_group=3"}) ==
         "command line: data.picture_group: does nothing, since the model reads text only; leave it "
         "out");

@@ -165,37 +165,45 @@ TEST_CASE("an optimizer with Muon goes on from its state to the same bits", "[tr
 TEST_CASE("ranks that share out Muon's matrices make the update of one", "[train]") {
   const auto g = golden("train/muon.safetensors");
   const std::vector<std::string> names = {"wide", "tall", "square"};
-  std::vector<at::Tensor> given(3);  // what each of three ranks has made, in an earlier call
-  const auto update = [&](int rank, int size) {
+  // What each rank has made, gather by gather, in an earlier call.
+  std::vector<std::vector<at::Tensor>> given(3);
+  const auto update = [&](int rank, int size, int64_t bucket_values) {
     std::vector<MuonMatrix> matrices;
     for (const auto& name : names) {
       const auto value = g.at("start/" + name).clone();
       matrices.push_back({value, g.at("grad0/" + name), at::zeros_like(value), 0.1, 0.1});
     }
+    std::vector<at::Tensor> made;
     const auto gather = [&](const at::Tensor& own, const at::Tensor& all) {
-      given[static_cast<size_t>(rank)] = own.clone();
       for (int r = 0; r < size; ++r) {
-        const auto& part = given[static_cast<size_t>(r)];
-        all.narrow(0, r * own.size(0), own.size(0))
-            .copy_(part.defined() ? part : at::zeros_like(own));
+        const auto& parts = given[static_cast<size_t>(r)];
+        const auto place = all.narrow(0, r * own.size(0), own.size(0));
+        place.copy_(made.size() < parts.size() ? parts[made.size()] : at::zeros_like(own));
       }
+      made.push_back(own.clone());
     };
-    muon_step(matrices, 0.95, 5, {rank, size, gather});
+    muon_step(matrices, 0.95, 5, {rank, size, gather}, bucket_values);
+    given[static_cast<size_t>(rank)] = made;
     std::vector<at::Tensor> out;
     for (const auto& m : matrices) out.push_back(m.value);
     return out;
   };
-  const auto alone = update(0, 1);
-  for (const int size : {2, 3}) {
+  const auto alone = update(0, 1, 1000);
+  // Buckets for two ranks: all three (121 values); the wide and the tall one; each alone.
+  for (const auto& [size, bucket_values, buckets] : std::vector<std::tuple<int, int64_t, size_t>>{
+           {2, 1000, 1}, {3, 1000, 1}, {2, 50, 2}, {2, 5, 3}, {1, 5, 0}}) {
+    INFO(size << " ranks, " << bucket_values << " values a bucket");
+    given.assign(3, {});
     for (int rank = 0; rank < size; ++rank) {
-      update(rank, size);
-      CHECK(given[static_cast<size_t>(rank)].any().item<bool>());  // each has something to make
+      update(rank, size, bucket_values);
+      CHECK(given[static_cast<size_t>(rank)].size() == buckets);
+      // in one bucket each rank has something to make
+      if (buckets == 1) CHECK(given[static_cast<size_t>(rank)][0].any().item<bool>());
     }
     for (int rank = 0; rank < size; ++rank) {
-      const auto shared = update(rank, size);
+      const auto shared = update(rank, size, bucket_values);
       for (size_t i = 0; i < names.size(); ++i) CHECK(difference(shared[i], alone[i]) < 1e-6);
     }
-    given.assign(3, at::Tensor());
   }
 }
 

@@ -130,3 +130,11 @@ TEST_CASE("skipped steps stay out of the loss and are counted", "[train]") {
 TEST_CASE("a report of a run without a step can be written", "[train]") {
   CHECK_THAT(finer::render(finer::RunReport{}), Catch::Matchers::Contains("No step was taken"));
 }
+
+TEST_CASE("a part's rates are those that its parameters train at", "[train]") {
+  CHECK(finer::rate_text({"language", "lora", 100, 1000, 2e-4}) == "0.0002");
+  CHECK(finer::rate_text({"vision", "full", 100, 100, 1.5e-3, 90, 3e-3}) ==
+        "0.0015, by Muon 0.003");
+  CHECK(finer::rate_text({"projector", "full", 90, 90, 1.5e-3, 90, 3e-3}) == "by Muon 0.003");
+  CHECK(finer::rate_text({"vision", "frozen", 0, 100, 2e-4}).empty());
+}

@@ -9,13 +9,16 @@
 #include "tests/model/tiny_llava.h"
 
 #include <catch2/catch.hpp>
+#include <unistd.h>
 
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <functional>
 #include <iostream>
 #include <limits>
 #include <sstream>
+#include <thread>
 
 namespace finer {
 
@@ -206,12 +209,15 @@ TEST_CASE("a checkpoint from before a key existed goes on as with its default", 
 }
 
 TEST_CASE("a folder that another process writes into is refused, naming it", "[train]") {
+  RunLock::patience_s = 0.3;
   const SmallRun run;
   train(run.recipe("a", {"optim.steps=2"}), "auto");
+  CHECK(bytes_of(run.root() / "a/.lock").empty());  // there, and let go
   const auto metrics = bytes_of(run.root() / "a/metrics.jsonl");
   const auto is_refused = [&](const std::string& resume) {
     const auto message = run.train_fails("a", {"optim.steps=4"}, resume);
-    CHECK_THAT(message, Contains("/a is being written by finer-train (process "));
+    CHECK_THAT(message, Contains("/a is being written by finer-train (process " +
+                                 std::to_string(getpid()) + " on "));
     CHECK_THAT(message, Contains("); wait for it or stop it, or give another output"));
   };
   {
@@ -223,9 +229,26 @@ TEST_CASE("a folder that another process writes into is refused, naming it", "[t
     CHECK_FALSE(fs::exists(run.root() / "a.before-1"));
   }
   CHECK(run.train_fails("a", {}, "never") == "(nothing)");  // let go with its holder
-  CHECK(fs::exists(run.root() / "a.before-1"));
-  RunLock moved;  // the run's own lock went on to the new folder, and ended with it
-  moved.take(run.root() / "a");
+  CHECK(bytes_of(run.root() / "a.before-1/.lock").empty());
+  CHECK(bytes_of(run.root() / "a/.lock").empty());
+  {
+    RunLock other;  // that has just begun, and has no more than the lock
+    CHECK_FALSE(RunLock::is_known(run.root() / "b"));
+    other.take(run.root() / "b");
+    CHECK(RunLock::is_known(run.root() / "b"));
+    CHECK_THAT(run.train_fails("b", {}, "never"), Contains("/b is being written by"));
+  }
+  RunLock::patience_s = 5;
+  RunLock first, second;
+  first.take(run.root() / "a");
+  std::thread renames([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(300));
+    fs::rename(run.root() / "a", run.root() / "c");
+  });
+  second.take(run.root() / "a");  // of the new folder, not of the one that was there at first
+  renames.join();
+  CHECK(bytes_of(run.root() / "a/.lock").size() > 10);
+  RunLock::patience_s = 30;
 }
 
 TEST_CASE("resume refuses data that has changed, naming the file", "[train]") {
