@@ -79,7 +79,9 @@ std::vector<at::Tensor> features_of(const EvalRecipe& recipe, OpenModel& model, 
   if (missing.empty()) return out;
 
   const auto& session = model.session();
-  for (const size_t t : missing) tap_layers(parse_tap(config.taps[t]), session.model());
+  std::vector<Tap> taps;
+  for (const auto& tap : config.taps) taps.push_back(parse_tap(tap));
+  for (const size_t t : missing) tap_layers(taps[t], session.model());
   std::vector<fs::path> pictures;
   for (const size_t place : set.chosen) pictures.push_back(set.picture_of(set.records[place]));
   PictureAhead ahead(
@@ -98,7 +100,7 @@ std::vector<at::Tensor> features_of(const EvalRecipe& recipe, OpenModel& model, 
     if (static_cast<int64_t>(pixels.size()) < kPicturesAPass && i + 1 < pictures.size()) continue;
     const auto pass = at::cat(pixels);
     for (const size_t t : missing)
-      parts[t].push_back(tap_features(session, parse_tap(config.taps[t]), is_flat, pass));
+      parts[t].push_back(tap_features(session, taps[t], is_flat, pass));
     pixels.clear();
   }
   fs::create_directories(files[0].parent_path());

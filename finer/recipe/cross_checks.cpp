@@ -163,12 +163,15 @@ class Checker {
     fault(path, "does nothing, since " + why + "; leave it out");
   }
 
-  void unused(const char* path, double& value, bool is_used, const std::string& why) {
+  // A key that changes nothing gets its usual value.
+  template <class T>
+  void unused(const char* path, T& value, const T& usual, bool is_used, const std::string& why) {
     if (is_used) return;
-    if (value != 0 && document_.is_own(path) && sound({path, "train", "optim.schedule", "model"})) {
+    if (value != usual && document_.is_own(path) &&
+        sound({path, "train", "optim.schedule", "model"})) {
       idle(path, why);
     }
-    value = 0;
+    value = usual;
   }
 
   // Keys of this file that change nothing. Inherited ones are let be: arms of an experiment share a
@@ -188,11 +191,11 @@ class Checker {
       }
       r_.data.picture_group = 1;
     }
-    unused("optim.projector_lr", r_.optim.projector_lr, t.projector != "frozen",
+    unused("optim.projector_lr", r_.optim.projector_lr, 0.0, t.projector != "frozen",
            "the projector does not train");
-    unused("optim.vision_lr", r_.optim.vision_lr, t.vision != "frozen",
+    unused("optim.vision_lr", r_.optim.vision_lr, 0.0, t.vision != "frozen",
            "the vision model does not train");
-    unused("optim.min_lr_ratio", r_.optim.min_lr_ratio, r_.optim.schedule != "constant",
+    unused("optim.min_lr_ratio", r_.optim.min_lr_ratio, 0.0, r_.optim.schedule != "constant",
            "optim.schedule is constant");
     check_muon();
   }
@@ -201,29 +204,19 @@ class Checker {
     const TrainConfig& t = r_.train;
     OptimConfig& o = r_.optim;
     if (!sound({"optim", "train", "model"})) return;
+    const OptimConfig usual;
     const bool trains_matrices =
         t.language == "full" || t.vision == "full" || t.projector == "full";
-    if (o.matrices == "muon" && !trains_matrices) {
-      if (document_.is_own("optim.matrices")) idle("optim.matrices", "no part trains in full");
-      o.matrices = "adamw";
-    }
-    if (o.matrices == "muon") {
-      const bool is_used = t.language == "full" || (t.projector == "full" && o.projector_lr == 0) ||
-                           (t.vision == "full" && o.vision_lr == 0);
-      unused("optim.muon_lr", o.muon_lr, is_used,
-             "all parts that train in full have their own rate");
-      return;
-    }
-    const OptimConfig usual;
+    unused("optim.matrices", o.matrices, usual.matrices, trains_matrices, "no part trains in full");
+    const bool has_muon = o.matrices == "muon";
+    const bool takes_rate = t.language == "full" ||
+                            (t.projector == "full" && o.projector_lr == 0) ||
+                            (t.vision == "full" && o.vision_lr == 0);
     const std::string why = "optim.matrices is adamw";
-    if (o.muon_lr != usual.muon_lr && document_.is_own("optim.muon_lr")) idle("optim.muon_lr", why);
-    if (o.muon_momentum != usual.muon_momentum && document_.is_own("optim.muon_momentum"))
-      idle("optim.muon_momentum", why);
-    if (o.muon_steps != usual.muon_steps && document_.is_own("optim.muon_steps"))
-      idle("optim.muon_steps", why);
-    o.muon_steps = usual.muon_steps;
-    o.muon_lr = usual.muon_lr;
-    o.muon_momentum = usual.muon_momentum;
+    unused("optim.muon_lr", o.muon_lr, usual.muon_lr, has_muon && takes_rate,
+           has_muon ? "all parts that train in full have their own rate" : why);
+    unused("optim.muon_momentum", o.muon_momentum, usual.muon_momentum, has_muon, why);
+    unused("optim.muon_steps", o.muon_steps, usual.muon_steps, has_muon, why);
   }
 
   void check_warmup() {

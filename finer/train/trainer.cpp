@@ -75,8 +75,7 @@ std::string part_text(const std::vector<TrainedPart>& table,
     out << std::left << std::setw(11) << row.name << std::setw(8) << row.mode << std::right
         << std::setw(9) << tensors << std::setw(15) << readable_count(row.trainable)
         << std::setw(15) << readable_count(row.total) << std::setw(10)
-        << (row.trainable > 0 ? readable_number(row.lr, 4) : "-")
-        << (row.by_muon > 0 ? ", by Muon " + readable_number(row.muon_lr, 4) : "") << "\n";
+        << (row.trainable > 0 ? rate_text(row) : "-") << "\n";
   }
   return out.str();
 }

@@ -30,11 +30,15 @@ std::vector<Trainable> golden_leaves(const Tensors& g) {
           {"projector", "projector", false, leaf(g.at("start/projector"))}};
 }
 
-void take_step(Optimizer& optimizer, const Tensors& g, int step) {
-  for (auto& t : optimizer.trainables()) {
+void give_gradients(const Optimizer& optimizer, const Tensors& g, int step) {
+  for (const auto& t : optimizer.trainables()) {
     at::Tensor leaf = t.leaf;
     leaf.mutable_grad() = g.at("grad" + std::to_string(step) + "/" + t.name).clone();
   }
+}
+
+void take_step(Optimizer& optimizer, const Tensors& g, int step) {
+  give_gradients(optimizer, g, step);
   optimizer.clip();
   optimizer.step(schedule_factor(golden_settings(), step, 6));
 }
@@ -47,10 +51,7 @@ TEST_CASE("six steps of AdamW, clipping and cosine are torch's and transformers'
   Optimizer optimizer(golden_leaves(g), golden_settings());
   for (int step = 0; step < 6; ++step) {
     INFO("step " << step);
-    for (auto& t : optimizer.trainables()) {
-      at::Tensor leaf = t.leaf;
-      leaf.mutable_grad() = g.at("grad" + std::to_string(step) + "/" + t.name).clone();
-    }
+    give_gradients(optimizer, g, step);
     CHECK(optimizer.clip() == Approx(g.at("norms")[step].item<double>()).epsilon(1e-6));
     optimizer.step(schedule_factor(golden_settings(), step, 6));
     for (const auto& t : optimizer.trainables()) {
@@ -139,10 +140,7 @@ TEST_CASE("an optimizer with Muon goes on from its state to the same bits", "[tr
                                   {"square", "language", false, leaf(square)}};
   };
   const auto step = [&](Optimizer& optimizer, int number) {
-    for (const auto& t : optimizer.trainables()) {
-      at::Tensor leaf = t.leaf;
-      leaf.mutable_grad() = g.at("grad" + std::to_string(number) + "/" + t.name).clone();
-    }
+    give_gradients(optimizer, g, number);
     optimizer.step(0.5);
   };
   Optimizer one(leaves(g.at("start/wide"), g.at("start/square")), config);
