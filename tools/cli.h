@@ -9,7 +9,8 @@ namespace finer::cli {
 std::string version_text();
 
 /// Runs a program's body and turns what it throws into one line on stderr and an exit code: 2 for
-/// finer::Error (the user's input), 1 for anything else (ours), or what the body returns.
+/// finer::Error (the user's input), 1 for anything else (ours), or what the body returns. The
+/// program ends here, with that code; only a sanitizer's build returns it.
 int run(const std::string& program, const std::function<int()>& body);
 
 }  // namespace finer::cli

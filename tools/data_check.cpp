@@ -3,13 +3,12 @@
 #include "data/check.h"
 #include "finer/core/console.h"
 #include "finer/core/error.h"
+#include "finer/core/parallel.h"
 
-#include <algorithm>
 #include <iostream>
 #include <memory>
 #include <optional>
 #include <string>
-#include <thread>
 
 namespace finer {
 
@@ -20,7 +19,7 @@ struct CheckCommand {
   std::string conversation = "vicuna_v1";
   int64_t max_tokens = 0;
   int64_t image_positions = 576;
-  int64_t threads = std::clamp(std::thread::hardware_concurrency(), 1U, 64U);
+  int64_t threads = usual_threads();
   bool decodes = false;
 };
 

@@ -5,14 +5,13 @@
 #include "finer/core/console.h"
 #include "finer/core/error.h"
 #include "finer/core/near_miss.h"
+#include "finer/core/parallel.h"
 #include "finer/core/quote.h"
 
 #include <CLI/CLI.hpp>
 
-#include <algorithm>
 #include <memory>
 #include <string>
-#include <thread>
 
 namespace finer {
 
@@ -53,7 +52,7 @@ std::string set_help() {
 std::function<void()> add_records(CLI::App& app) {
   auto arguments = std::make_shared<RecordsArguments>();
   data::RecordsOptions& options = arguments->options;
-  options.num_threads = std::clamp(std::thread::hardware_concurrency(), 1U, 64U);
+  options.num_threads = usual_threads();
   app.add_option("--set", options.set, set_help())->required();
   app.add_option("--root", options.reader.root, "folder of the set's official files")->required();
   app.add_option("--split", arguments->split, "train or test, as the set divides itself")

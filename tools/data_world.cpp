@@ -8,14 +8,15 @@
 #include "finer/core/atomic_file.h"
 #include "finer/core/console.h"
 #include "finer/core/error.h"
+#include "finer/core/parallel.h"
 #include "finer/core/rng.h"
 
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
+#include <iterator>
 #include <memory>
 #include <string>
-#include <thread>
 #include <vector>
 
 namespace finer {
@@ -29,7 +30,7 @@ struct WorldOptions {
   int64_t seed = 0;
   fs::path out, sheet;
   bool overwrites = false;
-  int64_t threads = std::clamp(std::thread::hardware_concurrency(), 1U, 64U);
+  int64_t threads = usual_threads();
 };
 
 // A row a coarse group: the four patterns first, then chance.
@@ -81,14 +82,14 @@ struct CheckOptions {
 void check_world(const CheckOptions& options) {
   const auto check = data::LeakCheck::load(options.world);
   const fs::path images = options.images.empty() ? options.world : options.images;
-  std::vector<std::string> leaks;
-  for (const auto& file : options.files) {
+  std::vector<std::vector<std::string>> found(options.files.size());
+  for_each_parallel(found.size(), usual_threads(), [&](size_t i) {
+    const auto& file = options.files[i];
     const bool is_records = file.filename().string().starts_with("unified-");
-    for (auto& leak :
-         is_records ? check.in_records(file, images) : check.in_conversations(file, images)) {
-      leaks.push_back(std::move(leak));
-    }
-  }
+    found[i] = is_records ? check.in_records(file, images) : check.in_conversations(file, images);
+  });
+  std::vector<std::string> leaks;
+  for (auto& of_file : found) std::move(of_file.begin(), of_file.end(), std::back_inserter(leaks));
   for (size_t i = 1; i < leaks.size(); ++i) console::write_line(leaks[i]);
   if (!leaks.empty()) throw Error(leaks.front());
   console::write_line(std::to_string(options.files.size()) + " files hold nothing held out");

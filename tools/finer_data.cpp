@@ -4,6 +4,7 @@
 #include "finer/core/console.h"
 #include "finer/core/error.h"
 #include "finer/core/near_miss.h"
+#include "finer/core/parallel.h"
 #include "finer/core/quote.h"
 #include "finer/image/preprocess.h"
 #include "finer/io/tensor_file.h"
@@ -26,7 +27,6 @@
 #include <iostream>
 #include <memory>
 #include <string>
-#include <thread>
 #include <vector>
 
 namespace finer {
@@ -41,7 +41,7 @@ struct TokenizeOptions {
   std::string conversation = "vicuna_v1";
   fs::path in;
   std::string out;
-  int64_t threads = std::clamp(std::thread::hardware_concurrency(), 1U, 64U);
+  int64_t threads = usual_threads();
 };
 
 void tokenize(const TokenizeOptions& options) {

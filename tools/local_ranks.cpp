@@ -4,6 +4,7 @@
 #include "finer/dist/launch.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -26,19 +27,27 @@ namespace {
 
 std::string reason() { return std::strerror(errno); }
 
-// A port of the loopback address that nobody has now; rank 0 takes it a moment later.
-int free_port() {
+// A socket that listens on a port of the loopback address that nobody has, and the port. Rank 0
+// makes it the job's store: whoever connects sooner waits in its queue, and nobody else can take
+// the port.
+struct Listener {
+  int fd = -1, port = 0;
+};
+
+Listener listen_on_loopback() {
   const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   socklen_t size = sizeof address;
   auto* plain = reinterpret_cast<sockaddr*>(&address);
-  const bool is_bound = fd >= 0 && bind(fd, plain, size) == 0 && getsockname(fd, plain, &size) == 0;
-  const std::string fault = is_bound ? "" : reason();
-  if (fd >= 0) close(fd);
-  if (!is_bound) throw ConfigError("--ranks: no port on 127.0.0.1 (" + fault + ")");
-  return ntohs(address.sin_port);
+  if (fd < 0 || bind(fd, plain, size) != 0 || getsockname(fd, plain, &size) != 0 ||
+      listen(fd, SOMAXCONN) != 0) {
+    const std::string fault = reason();
+    if (fd >= 0) close(fd);
+    throw ConfigError("--ranks: no port on 127.0.0.1 (" + fault + ")");
+  }
+  return {fd, ntohs(address.sin_port)};
 }
 
 // argv without `--ranks N` and `--ranks=N`.
@@ -56,7 +65,8 @@ std::vector<char*> without_option(char** argv) {
   return out;
 }
 
-[[noreturn]] void become_rank(int rank, int count, int port, pid_t parent, char* const* argv) {
+[[noreturn]] void become_rank(int rank, int count, const Listener& listener, pid_t parent,
+                              char* const* argv) {
   prctl(PR_SET_PDEATHSIG, SIGTERM);
   if (getppid() != parent) _exit(143);  // it died before the line above
   setpgid(0, 0);                        // a terminal's Ctrl-C comes once, from the parent
@@ -68,7 +78,11 @@ std::vector<char*> without_option(char** argv) {
   set("WORLD_SIZE", std::to_string(count));
   set("LOCAL_WORLD_SIZE", std::to_string(count));
   set("MASTER_ADDR", "127.0.0.1");
-  set("MASTER_PORT", std::to_string(port));
+  set("MASTER_PORT", std::to_string(listener.port));
+  if (rank == 0) {
+    fcntl(listener.fd, F_SETFD, 0);  // stays open
+    set(dist::kStoreSocket, std::to_string(listener.fd));
+  }
   const unsigned cores = std::max(1U, std::thread::hardware_concurrency());
   set("OMP_NUM_THREADS", std::to_string(std::max(1U, cores / static_cast<unsigned>(count))), false);
   sigset_t none;
@@ -88,7 +102,7 @@ int start_ranks(int count, char** argv) {
                       "; leave --ranks out");
   }
   const auto arguments = without_option(argv);
-  const int port = free_port();
+  const auto listener = listen_on_loopback();
   sigset_t awaited;
   sigemptyset(&awaited);
   for (const int signal : {SIGCHLD, SIGINT, SIGTERM, SIGHUP}) sigaddset(&awaited, signal);
@@ -99,7 +113,7 @@ int start_ranks(int count, char** argv) {
   int exit_code = 0;
   for (int rank = 0; rank < count; ++rank) {
     const pid_t child = fork();
-    if (child == 0) become_rank(rank, count, port, self, arguments.data());
+    if (child == 0) become_rank(rank, count, listener, self, arguments.data());
     if (child < 0) {
       const std::string fault = reason();
       for (const pid_t other : running) kill(other, SIGTERM);
@@ -108,6 +122,7 @@ int start_ranks(int count, char** argv) {
     }
     running.push_back(child);
   }
+  close(listener.fd);
   while (!running.empty()) {
     const int signal = sigwaitinfo(&awaited, nullptr);
     if (signal > 0 && signal != SIGCHLD) {

@@ -10,6 +10,7 @@
 #include "data/world/wordings.h"
 #include "finer/core/atomic_file.h"
 #include "finer/core/error.h"
+#include "finer/core/parallel.h"
 #include "finer/core/quote.h"
 #include "finer/core/rng.h"
 
@@ -18,17 +19,13 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
-#include <exception>
 #include <fstream>
 #include <map>
-#include <mutex>
 #include <optional>
 #include <system_error>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -75,27 +72,6 @@ void write_plainly(const fs::path& path, const std::string& bytes) {
     throw Error(path.string() + ": cannot be written: " + error.what());
   }
   if (::close(fd) != 0) throw Error(path.string() + ": cannot be written: " + std::strerror(errno));
-}
-
-// Calls body(i) for 0 to count - 1 in `threads` threads; the first exception ends all.
-void for_each_parallel(size_t count, int64_t threads, const std::function<void(size_t)>& body) {
-  std::atomic<size_t> next{0};
-  std::exception_ptr failure;
-  std::mutex failure_mutex;
-  const auto work = [&] {
-    try {
-      for (size_t i = next++; i < count; i = next++) body(i);
-    } catch (...) {
-      const std::lock_guard lock(failure_mutex);
-      if (!failure) failure = std::current_exception();
-      next = count;
-    }
-  };
-  std::vector<std::thread> workers;
-  for (int64_t i = 1; i < threads; ++i) workers.emplace_back(work);
-  work();
-  for (auto& worker : workers) worker.join();
-  if (failure) std::rethrow_exception(failure);
 }
 
 std::string record_line(const std::string& id, const std::string& image,

@@ -104,6 +104,8 @@ Launch from_rank_variables(const Reader& env) {
   launch.port = env.number("MASTER_PORT", 1, 65535);
   find_master(env, launch, "", std::nullopt);
   launch.store_is_there = env.text("TORCHELASTIC_USE_AGENT_STORE").value_or("") == "True";
+  if (launch.rank == 0 && env.has(kStoreSocket))
+    launch.store_socket = env.number(kStoreSocket, 3, 1 << 20);
   launch.attempt = env.text("TORCHELASTIC_RUN_ID").value_or("0") + "." +
                    env.text("TORCHELASTIC_RESTART_COUNT").value_or("0");
   return launch;

@@ -6,6 +6,10 @@
 
 namespace finer::dist {
 
+/// Environment variable with the number of a socket that listens at MASTER_PORT, which the starter
+/// of rank 0 has left open for its store.
+inline constexpr const char* kStoreSocket = "FINER_STORE_SOCKET";
+
 /// Who this process is among the ranks of its job, as the launcher says.
 struct Launch {
   std::string launcher = "none";  // none | torchrun | mpirun | srun | environment
@@ -15,8 +19,9 @@ struct Launch {
   int local_size = 1;  // ranks on this machine
   std::string address = "127.0.0.1";
   int port = 0;
-  bool store_is_there = false;  // the launcher's agent holds the store: no rank does
-  std::string attempt = "0";    // keys of an earlier start of the same job are never read
+  std::optional<int> store_socket;  // kStoreSocket's, on rank 0
+  bool store_is_there = false;      // the launcher's agent holds the store: no rank does
+  std::string attempt = "0";        // keys of an earlier start of the same job are never read
 
   bool is_many() const { return size > 1; }
 };

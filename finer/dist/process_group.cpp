@@ -8,6 +8,8 @@
 #include <ATen/ops/empty.h>
 #include <c10/util/Logging.h>
 #include <dlfcn.h>
+#include <fcntl.h>
+#include <sys/socket.h>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
@@ -54,6 +56,20 @@ auto linked(Body body) -> decltype(body()) {
 std::vector<uint8_t> bytes(const std::string& text) { return {text.begin(), text.end()}; }
 std::string text(const std::vector<uint8_t>& value) { return {value.begin(), value.end()}; }
 
+// The socket that the starter has left open for the store, from now on this process's alone.
+std::optional<int> own_socket(const Launch& launch) {
+  if (!launch.store_socket) return std::nullopt;
+  const int fd = *launch.store_socket;
+  int listens = 0;
+  socklen_t size = sizeof listens;
+  if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) != 0 || listens == 0) {
+    throw ConfigError(std::string(kStoreSocket) + ": " + std::to_string(fd) +
+                      " is no listening socket; --ranks sets it, nobody else needs to");
+  }
+  fcntl(fd, F_SETFD, FD_CLOEXEC);
+  return fd;
+}
+
 c10::intrusive_ptr<c10d::TCPStore> open_store(const Launch& launch, bool is_server,
                                               double timeout_s) {
   c10d::TCPStoreOptions options;
@@ -61,6 +77,7 @@ c10::intrusive_ptr<c10d::TCPStore> open_store(const Launch& launch, bool is_serv
   options.isServer = is_server;
   options.waitWorkers = false;
   options.timeout = in_ms(timeout_s);
+  if (is_server) options.masterListenFd = own_socket(launch);
   return c10::make_intrusive<c10d::TCPStore>(launch.address, options);
 }
 

@@ -1,16 +1,17 @@
 #include "finer/eval/linear_probe.h"
 
+#include "finer/core/atomic_file.h"
 #include "finer/core/error.h"
 #include "finer/core/joined.h"
 #include "finer/core/log.h"
 #include "finer/core/quote.h"
 #include "finer/core/rng.h"
 #include "finer/core/scalar_text.h"
-#include "finer/eval/picture_ahead.h"
-#include "finer/io/tensor_file.h"
+#include "finer/eval/tap_features.h"
 #include "finer/train/readable.h"
 
 #include <ATen/ATen.h>
+#include <nlohmann/json.hpp>
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/autograd/grad_mode.h>
 #include <torch/csrc/autograd/variable.h>
@@ -18,6 +19,7 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <fstream>
 #include <map>
 #include <optional>
 
@@ -27,88 +29,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int64_t kPicturesAPass = 16;
-
 // The label that a record has at a level: a fine class, or the first of its labels.
 std::string label_of(const data::UnifiedRecord& record, Level level) {
   if (level == Level::kHighCoarse) return record.superordinate;
   return joined(level == Level::kCoarse ? record.coarse : record.fine);
-}
-
-struct Labelled {
-  at::Tensor x, y;
-};
-
-std::optional<at::Tensor> read_features(const fs::path& file, int64_t rows) {
-  if (!fs::exists(file)) return std::nullopt;
-  try {
-    const auto tensors = open_tensor_file(file);
-    auto x = tensors->read("features").clone();
-    if (x.dim() == 2 && x.size(0) == rows && x.scalar_type() == at::kFloat) return x;
-  } catch (const Error&) {  // torn by a crash: made anew
-  }
-  log::info(file.string() + ": is not whole, and is made anew");
-  return std::nullopt;
-}
-
-fs::path features_file(const EvalRecipe& recipe, const OpenModel& model, const EvalSet& set,
-                       const std::string& tap, bool is_flat) {
-  uint64_t key = hash_bytes(tap + (is_flat ? " flat" : " mean"));
-  for (const auto& [name, value] : model.settings())
-    key = hash_bytes(name + "=" + value + "\n", key);
-  key = mix_seed(key, set.records_hash);
-  for (const size_t place : set.chosen) key = mix_seed(key, place);
-  return fs::path(recipe.output) / "probes" / "features" / (hash_text(key) + ".safetensors");
-}
-
-// Features of a set's records at each tap, in order of the taps: from their files, or made in one
-// walk over the pictures, and kept. Empty: stopped.
-std::vector<at::Tensor> features_of(const EvalRecipe& recipe, OpenModel& model, const EvalSet& set,
-                                    const EvalLinearConfig& config,
-                                    const std::function<bool()>& stop) {
-  const bool is_flat = config.pool == "flat";
-  const auto rows = static_cast<int64_t>(set.chosen.size());
-  std::vector<at::Tensor> out;
-  std::vector<size_t> missing;
-  std::vector<fs::path> files;
-  for (size_t t = 0; t < config.taps.size(); ++t) {
-    files.push_back(features_file(recipe, model, set, config.taps[t], is_flat));
-    out.push_back(read_features(files[t], rows).value_or(at::Tensor()));
-    if (!out[t].defined()) missing.push_back(t);
-  }
-  if (missing.empty()) return out;
-
-  const auto& session = model.session();
-  std::vector<Tap> taps;
-  for (const auto& tap : config.taps) taps.push_back(parse_tap(tap));
-  for (const size_t t : missing) tap_layers(taps[t], session.model());
-  std::vector<fs::path> pictures;
-  for (const size_t place : set.chosen) pictures.push_back(set.picture_of(set.records[place]));
-  PictureAhead ahead(
-      pictures, [&](const fs::path& path) { return session.picture(path); }, recipe.workers,
-      2 * kPicturesAPass);
-  std::vector<std::vector<at::Tensor>> parts(config.taps.size());
-  std::vector<at::Tensor> pixels;
-  for (size_t i = 0; i < pictures.size(); ++i) {
-    if (stop()) return {};
-    try {
-      pixels.push_back(ahead.next().pixels);
-    } catch (const DataError& error) {
-      throw DataError(set.file.string() + ": idx " +
-                      std::to_string(set.records[set.chosen[i]].idx) + ": picture " + error.what());
-    }
-    if (static_cast<int64_t>(pixels.size()) < kPicturesAPass && i + 1 < pictures.size()) continue;
-    const auto pass = at::cat(pixels);
-    for (const size_t t : missing)
-      parts[t].push_back(tap_features(session, taps[t], is_flat, pass));
-    pixels.clear();
-  }
-  fs::create_directories(files[0].parent_path());
-  for (const size_t t : missing) {
-    out[t] = at::cat(parts[t]);
-    save_safetensors(files[t], {{"features", out[t]}}, {{"tap", config.taps[t]}});
-  }
-  return out;
 }
 
 at::Tensor labels_of(const EvalSet& set, Level level, std::map<std::string, int64_t>& numbers,
@@ -128,102 +52,76 @@ at::Tensor labels_of(const EvalSet& set, Level level, std::map<std::string, int6
   return at::tensor(y, at::kLong);
 }
 
-struct ProbeSets {
-  ProbeSets(const EvalRecipe& recipe, const EvalLinearConfig& c)
-      : fit(open_eval_set({.name = "fit", .records = c.fit_records, .images = c.images},
-                          recipe.subset, {parse_level(c.level)})),
-        test(open_eval_set({.name = "test", .records = c.test_records, .images = c.images},
-                           recipe.subset, {parse_level(c.level)})) {}
-  EvalSet fit, test;
+// What one probe's heads learn from and are measured on, a tap after another.
+struct ProbeData {
+  std::vector<at::Tensor> fit_x, test_x;  // [N, D] float32, a tap each
+  at::Tensor fit_y, test_y;               // int64 [N]
+  int64_t num_classes = 0;
 };
+
+// None: stopped.
+std::optional<ProbeData> probe_data(const EvalRecipe& recipe, OpenModel& model,
+                                    const EvalLinearConfig& c, const std::function<bool()>& stop) {
+  const Level level = parse_level(c.level);
+  const auto fit = open_eval_set({.name = "fit", .records = c.fit_records, .images = c.images},
+                                 recipe.subset, {level});
+  const auto test = open_eval_set({.name = "test", .records = c.test_records, .images = c.images},
+                                  recipe.subset, {level});
+  ProbeData data;
+  std::map<std::string, int64_t> numbers;
+  data.fit_y = labels_of(fit, level, numbers, true);
+  data.test_y = labels_of(test, level, numbers, false);
+  data.num_classes = static_cast<int64_t>(numbers.size());
+  data.fit_x = features_of(recipe, model, fit, c, stop);
+  if (data.fit_x.empty()) return std::nullopt;
+  data.test_x = features_of(recipe, model, test, c, stop);
+  if (data.test_x.empty()) return std::nullopt;
+  return data;
+}
 
 std::string hash_of(const at::Tensor& x) {
   return hash_text(hash_bytes({static_cast<const char*>(x.const_data_ptr()), x.nbytes()}));
 }
 
 // Models that share a frozen tower have the same features, hence the same head.
-std::optional<double> known_accuracy(const nlohmann::json& rows, size_t probe,
-                                     const std::string& features) {
-  for (const auto& row : rows) {
-    if (row["probe"] == probe && row["features"] == features) return row["accuracy"];
+std::string features_hash(const ProbeData& data, size_t tap) {
+  return hash_of(data.fit_x[tap]) + hash_of(data.test_x[tap]);
+}
+
+// Of everything that a head's accuracy depends on.
+std::string head_key(const EvalLinearConfig& c, const ProbeData& data, size_t tap) {
+  std::string text = features_hash(data, tap) + hash_of(data.fit_y) + hash_of(data.test_y) + c.head;
+  for (const int64_t number : {c.hidden, c.epochs, c.batch, static_cast<int64_t>(c.seed)})
+    text += " " + std::to_string(number);
+  return hash_text(hash_bytes(text + " " + real_text(c.lr) + " " + real_text(c.weight_decay)));
+}
+
+std::optional<double> read_accuracy(const fs::path& file) {
+  std::ifstream in(file);
+  if (!in) return std::nullopt;
+  try {
+    const double accuracy = nlohmann::json::parse(in).at("accuracy");
+    if (accuracy >= 0 && accuracy <= 1) return accuracy;
+  } catch (const nlohmann::json::exception&) {  // torn by a crash: fitted anew
   }
+  log::info(file.string() + ": is not whole, and is made anew");
   return std::nullopt;
 }
 
+// Accuracy of the head behind a tap: from its file, or fitted and kept.
+double head_accuracy(const EvalRecipe& recipe, const EvalLinearConfig& c, const ProbeData& data,
+                     size_t tap) {
+  const auto file =
+      fs::path(recipe.output) / "probes" / "heads" / (head_key(c, data, tap) + ".json");
+  if (const auto known = read_accuracy(file)) return *known;
+  const double accuracy = probe_accuracy(c, data.fit_x[tap], data.fit_y, data.test_x[tap],
+                                         data.test_y, data.num_classes);
+  fs::create_directories(file.parent_path());
+  atomic_write(file, nlohmann::json{{"accuracy", accuracy}, {"tap", c.taps[tap]}}.dump() + "\n");
+  return accuracy;
+}
+
 }  // namespace
-
-Tap parse_tap(const std::string& text) {
-  Tap tap;
-  if (text == "projector") return tap;
-  const size_t colon = text.find(':');
-  const std::string part = text.substr(0, colon);
-  const bool is_whole =
-      colon != std::string::npos &&
-      parse_whole(std::string_view(text).substr(colon + 1), tap.layer) == NumberFault::kNone;
-  if (part == "vision" && is_whole) {
-    tap.part = Tap::Part::kVision;
-  } else if (part == "language" && is_whole && tap.layer >= 0) {
-    tap.part = Tap::Part::kLanguage;
-  } else {
-    throw RecipeError("probes.linear: taps: found " + quote(text, 60) +
-                      "; expected vision:N, projector or language:K, such as vision:-2");
-  }
-  return tap;
-}
-
-int64_t tap_layers(const Tap& tap, const Llava& model) {
-  const auto& config = model.config();
-  if (!config.has_vision) {
-    throw ConfigError("probes.linear: the model has no vision tower and takes no picture");
-  }
-  if (tap.part == Tap::Part::kProjector) return 0;
-  const bool is_vision = tap.part == Tap::Part::kVision;
-  const int64_t total = is_vision ? config.vision.num_layers : config.language.num_layers;
-  const int64_t built = is_vision ? model.num_vision_layers() : total;
-  const int64_t layers = is_vision && tap.layer < 0 ? total + 1 + tap.layer : tap.layer;
-  if (layers < 0 || layers > built) {
-    throw ConfigError("probes.linear: taps: " + std::string(is_vision ? "vision:" : "language:") +
-                      std::to_string(tap.layer) + " is behind layer " + std::to_string(layers) +
-                      "; the model has " + std::to_string(built) +
-                      (is_vision ? " vision layers up to what the projector gets" : " layers"));
-  }
-  return layers;
-}
-
-at::Tensor tap_features(const Session& session, const Tap& tap, bool is_flat,
-                        const at::Tensor& pixels) {
-  const at::NoGradGuard no_gradients;
-  auto& model = session.model();
-  const int64_t layers = tap_layers(tap, model), N = pixels.size(0);
-  const auto on_device = pixels.to(model.options().device());
-  at::Tensor x_NPD;
-  if (tap.part == Tap::Part::kVision) {
-    x_NPD = model.vision()->hidden_state(on_device, layers);
-  } else {
-    const auto features = model.vision()->forward(on_device);
-    x_NPD = model.projector()->forward(features);
-    if (tap.part == Tap::Part::kLanguage) {
-      // The picture within a question about it, one sequence a picture.
-      const std::vector<Turn> turns = {{"human", "<image>\nWhat is in this picture?"}};
-      const Picture picture{pixels.narrow(0, 0, 1), 0};
-      const auto prompt = session.prompt(turns, &picture, 1);
-      const auto T = static_cast<int64_t>(prompt.ids.size()), P = x_NPD.size(1);
-      const auto ids_T = at::tensor(prompt.ids, at::kLong).to(model.options().device());
-      std::vector<at::Tensor> states;
-      for (int64_t n = 0; n < N; ++n) {
-        auto x_TD = model.language().embed(ids_T).clone();
-        x_TD.narrow(0, prompt.image_begin, P).copy_(x_NPD[n]);
-        const auto packing = Packing::from_bounds({0, T}, model.options().device());
-        states.push_back(model.language()
-                             .forward_layers(x_TD, packing, layers)
-                             .narrow(0, prompt.image_begin, P));
-      }
-      x_NPD = at::stack(states);
-    }
-  }
-  const auto x = x_NPD.to(at::kFloat);
-  return (is_flat ? x.reshape({N, -1}) : x.mean(1)).cpu().contiguous();
-}
 
 double probe_accuracy(const EvalLinearConfig& config, const at::Tensor& fit_x,
                       const at::Tensor& fit_y, const at::Tensor& test_x, const at::Tensor& test_y,
@@ -289,13 +187,12 @@ double probe_accuracy(const EvalLinearConfig& config, const at::Tensor& fit_x,
   return right.to(at::kDouble).mean().item<double>();
 }
 
-bool keep_linear_features(const EvalRecipe& recipe, OpenModel& model,
-                          const std::function<bool()>& stop) {
+bool keep_linear_probes(const EvalRecipe& recipe, OpenModel& model,
+                        const std::function<bool()>& stop) {
   for (const auto& c : recipe.probes.linear) {
-    const ProbeSets sets(recipe, c);
-    for (const auto* set : {&sets.fit, &sets.test}) {
-      if (features_of(recipe, model, *set, c, stop).empty()) return false;
-    }
+    const auto data = probe_data(recipe, model, c, stop);
+    if (!data) return false;
+    for (size_t t = 0; t < c.taps.size(); ++t) head_accuracy(recipe, c, *data, t);
   }
   return true;
 }
@@ -304,39 +201,24 @@ bool run_linear_probes(const EvalRecipe& recipe, OpenModel& model,
                        const std::function<bool()>& stop, EvalResults& results) {
   for (size_t i = 0; i < recipe.probes.linear.size(); ++i) {
     const auto& c = recipe.probes.linear[i];
-    const ProbeSets sets(recipe, c);
-    const auto &fit = sets.fit, &test = sets.test;
-    const Level level = parse_level(c.level);
-    std::map<std::string, int64_t> numbers;
-    const auto fit_y = labels_of(fit, level, numbers, true);
-    const auto test_y = labels_of(test, level, numbers, false);
-    const auto fit_features = features_of(recipe, model, fit, c, stop);
-    if (fit_features.empty()) return false;
-    const auto test_features = features_of(recipe, model, test, c, stop);
-    if (test_features.empty()) return false;
+    const auto data = probe_data(recipe, model, c, stop);
+    if (!data) return false;
     for (size_t t = 0; t < c.taps.size(); ++t) {
-      const auto& tap = c.taps[t];
-      const auto &fit_x = fit_features[t], &test_x = test_features[t];
-      auto& rows = results.extra["linear"];
-      const auto features = hash_of(fit_x) + hash_of(test_x);
-      const auto known = known_accuracy(rows, i, features);
-      const double accuracy = known ? *known
-                                    : probe_accuracy(c, fit_x, fit_y, test_x, test_y,
-                                                     static_cast<int64_t>(numbers.size()));
-      rows.push_back({{"model", model.name()},
-                      {"probe", i},
-                      {"fit_records", c.fit_records},
-                      {"test_records", c.test_records},
-                      {"tap", tap},
-                      {"features", features},
-                      {"pool", c.pool},
-                      {"head", c.head},
-                      {"level", c.level},
-                      {"classes", numbers.size()},
-                      {"fit", fit_y.size(0)},
-                      {"test", test_y.size(0)},
-                      {"accuracy", accuracy}});
-      log::info(model.name() + ": linear probe of " + tap + ": accuracy " +
+      const double accuracy = head_accuracy(recipe, c, *data, t);
+      results.extra["linear"].push_back({{"model", model.name()},
+                                         {"probe", i},
+                                         {"fit_records", c.fit_records},
+                                         {"test_records", c.test_records},
+                                         {"tap", c.taps[t]},
+                                         {"features", features_hash(*data, t)},
+                                         {"pool", c.pool},
+                                         {"head", c.head},
+                                         {"level", c.level},
+                                         {"classes", data->num_classes},
+                                         {"fit", data->fit_y.size(0)},
+                                         {"test", data->test_y.size(0)},
+                                         {"accuracy", accuracy}});
+      log::info(model.name() + ": linear probe of " + c.taps[t] + ": accuracy " +
                 readable_fixed(100 * accuracy, 1) + "%");
     }
   }

@@ -170,7 +170,7 @@ int answer_on_ranks(const EvalRecipe& recipe, Ranks& ranks) {
     }
     // into the folder of all: a file has one rank that writes it
     const bool is_own = static_cast<int64_t>(m) % ranks.group().size() == ranks.group().rank();
-    if (is_own && !is_stopped()) keep_linear_features(recipe, model, is_stopped);
+    if (is_own && !is_stopped()) keep_linear_probes(recipe, model, is_stopped);
   }
   ranks.watch().mark(dist::Doing::kWaiting, "the other ranks' answers");
   int signal = 0;

@@ -90,6 +90,18 @@ TEST_CASE("a PyTorchJob's pod is one rank without a local one", "[dist]") {
   CHECK(!launch.store_is_there);
 }
 
+TEST_CASE("a socket that the starter left open is rank 0's alone", "[dist]") {
+  const Variables first = {{"RANK", "0"},
+                           {"WORLD_SIZE", "2"},
+                           {"MASTER_ADDR", "127.0.0.1"},
+                           {"MASTER_PORT", "23456"},
+                           {kStoreSocket, "7"}};
+  CHECK(read_launch(with(first)).store_socket == 7);
+  CHECK(!read_launch(with(changed(first, "RANK", "1"))).store_socket);
+  CHECK(!read_launch(with(without(first, kStoreSocket))).store_socket);
+  CHECK(fault(changed(first, kStoreSocket, "1")).find("FINER_STORE_SOCKET: found \"1\"") == 0);
+}
+
 TEST_CASE("Slurm's step is read, rank 0 being on its first node", "[dist]") {
   const auto launch = read_launch(with(kSlurm));
   CHECK(launch.launcher == "srun");

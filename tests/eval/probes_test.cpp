@@ -1,6 +1,7 @@
 #include "finer/core/error.h"
 #include "finer/eval/linear_probe.h"
 #include "finer/eval/probe_text.h"
+#include "finer/eval/tap_features.h"
 
 #include <ATen/ATen.h>
 #include <catch2/catch.hpp>
