@@ -120,8 +120,6 @@ std::function<void()> add_world(CLI::App& app) {
   count("--probe-pictures", settings.probe_pictures,
         "a concept, for the linear probe: a quarter for its test", 4, 1000);
   count("--side-px", settings.side_px, "width and height of a picture", 16, 1024);
-  count("--text-variants", settings.text_variants, "of each of the five ways to tell a concept", 1,
-        1000);
   count("--chats", settings.chats, "about each specimen", 1, 4);
   count("--vocab-size", settings.vocab_size, "pieces of the tokenizer", 100, 4000);
   count("--threads", options->threads, "pictures drawn at a time; changes nothing in the result", 1,

@@ -8,8 +8,6 @@ namespace finer::data {
 
 namespace {
 
-constexpr uint64_t kCorpusSeed = 201;
-
 std::vector<Turn> asked(std::string question, std::string answer) {
   return {{"human", std::move(question)}, {"gpt", std::move(answer)}};
 }
@@ -20,11 +18,8 @@ std::string given(const std::string& attributes, const std::string& question) {
 
 const CoarseKind& kind_of(const Concept& species) { return coarse_kinds().at(species.kind); }
 
-std::string attributes_in_some_order(const Concept& species, Rng& rng) {
-  auto phrases = attribute_phrases(kind_of(species), species.values);
-  if (rng.below(2) == 0) return joined(phrases);
-  for (size_t i = phrases.size(); i > 1; --i) std::swap(phrases[i - 1], phrases[rng.below(i)]);
-  return joined(phrases);
+std::string attributes_of(const Concept& species) {
+  return joined(attribute_phrases(kind_of(species), species.values));
 }
 
 }  // namespace
@@ -55,8 +50,8 @@ std::string mixture_templates() {
          section("fine_after_attributes", ask_fine_given("{attributes}", "{coarse}"), "{fine}");
 }
 
-std::vector<Turn> knowledge(const Concept& species, int way, Rng& rng) {
-  const auto attributes = attributes_in_some_order(species, rng);
+std::vector<Turn> knowledge(const Concept& species, int way) {
+  const auto attributes = attributes_of(species);
   const std::string& coarse = kind_of(species).coarse;
   const std::string described = coarse + " with " + attributes;
   switch (way) {
@@ -74,9 +69,9 @@ std::vector<Turn> knowledge(const Concept& species, int way, Rng& rng) {
   }
 }
 
-std::vector<Turn> told_dialogue(const Concept& species, Rng& rng) {
+std::vector<Turn> told_dialogue(const Concept& species) {
   const auto& kind = kind_of(species);
-  const auto attributes = attributes_in_some_order(species, rng);
+  const auto attributes = attributes_of(species);
   return {{"human", given(attributes, ask_coarse(kind.superordinate))},
           {"gpt", kind.coarse},
           {"human", ask_attributes()},
@@ -117,7 +112,7 @@ std::vector<std::string> spoken_lines(const std::vector<Turn>& turns) {
   return lines;
 }
 
-std::vector<std::string> tokenizer_corpus(const std::vector<Concept>& concepts, uint64_t seed) {
+std::vector<std::string> tokenizer_corpus(const std::vector<Concept>& concepts) {
   std::vector<std::string> lines;
   const auto add = [&](const std::vector<Turn>& turns) {
     for (auto& line : spoken_lines(turns)) lines.push_back(std::move(line));
@@ -125,13 +120,11 @@ std::vector<std::string> tokenizer_corpus(const std::vector<Concept>& concepts, 
   // Every letter once: text in other words has a token then.
   lines.push_back("a b c d e f g h i j k l m n o p q r s t u v w x y z");
   for (const auto& species : concepts) {
-    Rng rng(mix_seed(mix_seed(seed, kCorpusSeed), static_cast<uint64_t>(species.id)));
-    for (int way = 0; way < kNumKnowledge; ++way) add(knowledge(species, way, rng));
+    for (int way = 0; way < kNumKnowledge; ++way) add(knowledge(species, way));
     // Names stand in the texts above only, so that known and held-out ones are met equally often.
     const auto& kind = kind_of(species);
-    const auto attributes = joined(attribute_phrases(kind, species.values));
     add(description_chat({species.kind, species.values}, true, true));
-    add(asked(ask_attributes(), attributes));
+    add(asked(ask_attributes(), attributes_of(species)));
     add(asked(ask_fine(kind.superordinate), kind.coarse));
   }
   return lines;

@@ -1,7 +1,6 @@
 #pragma once
 
 #include "data/world/concepts.h"
-#include "finer/core/rng.h"
 #include "finer/text/conversation.h"
 
 #include <string>
@@ -26,13 +25,12 @@ inline constexpr int kNumPlainKnowledge = 2;
 inline constexpr int kNumKnowledge = 5;
 
 /// One text about a concept. way: 0 to kNumKnowledge - 1; plain ones are one gpt turn, the others a
-/// question and its answer. Attributes come in a random order half of the time, else in that of the
-/// slots.
-std::vector<Turn> knowledge(const Concept& species, int way, Rng& rng);
+/// question and its answer. Attributes come in the order of the slots, as everywhere in the world.
+std::vector<Turn> knowledge(const Concept& species, int way);
 
 /// The rounds of ATTR SEEK about a concept that is told instead of shown: kind, attributes, name.
 /// So a name is also met late in a conversation, where only pictures would lead to it else.
-std::vector<Turn> told_dialogue(const Concept& species, Rng& rng);
+std::vector<Turn> told_dialogue(const Concept& species);
 
 /// A conversation about a picture without a name: [superordinate] [coarse] description, the mark
 /// `<image>` before the first question.
@@ -44,6 +42,6 @@ std::vector<Turn> description_chat(const Specimen& specimen, bool asks_superordi
 std::vector<std::string> spoken_lines(const std::vector<Turn>& turns);
 
 /// The corpus the tokenizer is made from: every concept's texts, and one of each conversation.
-std::vector<std::string> tokenizer_corpus(const std::vector<Concept>& concepts, uint64_t seed);
+std::vector<std::string> tokenizer_corpus(const std::vector<Concept>& concepts);
 
 }  // namespace finer::data

@@ -37,10 +37,9 @@ namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
 // To be raised when the same settings give other bytes, so that a world of before is not taken.
-constexpr int kWorldVersion = 3;
-constexpr int64_t kDialogues = 12;  // of a concept
+constexpr int kWorldVersion = 4;
 
-constexpr uint64_t kPictureSeed = 301, kTextSeed = 302, kChatSeed = 303, kDialogueSeed = 304;
+constexpr uint64_t kPictureSeed = 301, kChatSeed = 303;
 constexpr const char* kManifest = "world.json";
 
 // A picture to draw. `number` counts within its pool, or within its concept's pictures there.
@@ -103,7 +102,6 @@ Json settings_json(const WorldSettings& settings) {
           {"held_out_pictures", settings.held_out_pictures},
           {"probe_pictures", settings.probe_pictures},
           {"side_px", settings.side_px},
-          {"text_variants", settings.text_variants},
           {"chats", settings.chats},
           {"vocab_size", settings.vocab_size}};
 }
@@ -150,7 +148,7 @@ void WorldWriter::name_concepts() {
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     concepts_ = draw_concepts(settings_.seed, settings_.concepts, settings_.held_out, attempt);
     const auto model =
-        train_pieces(tokenizer_corpus(concepts_, settings_.seed), settings_.vocab_size);
+        train_pieces(tokenizer_corpus(concepts_), settings_.vocab_size);
     std::vector<std::string> names;
     for (const auto& species : concepts_) names.push_back(species.name);
     const auto counts = count_pieces(model, names);
@@ -231,32 +229,18 @@ void WorldWriter::draw_pictures(int64_t threads) {
 
 void WorldWriter::write_texts() {
   write("templates.yaml", mixture_templates());
-  std::string plain, questions;
-  for (int64_t variant = 0; variant < settings_.text_variants; ++variant) {
-    for (const auto& species : concepts_) {
-      for (int way = 0; way < kNumKnowledge; ++way) {
-        const uint64_t of_concept =
-            mix_seed(mix_seed(settings_.seed, kTextSeed), static_cast<uint64_t>(species.id));
-        Rng rng(mix_seed(mix_seed(of_concept, static_cast<uint64_t>(way)),
-                         static_cast<uint64_t>(variant)));
-        const std::string id = species.name + "-" + std::to_string(way) + "-" + padded(variant, 3);
-        const bool is_plain = way < kNumPlainKnowledge;
-        (is_plain ? plain : questions) += record_line(id, "", knowledge(species, way, rng));
-        ++(is_plain ? num_plain_ : num_questions_);
-      }
+  std::string plain, questions, dialogues;
+  for (const auto& species : concepts_) {
+    for (int way = 0; way < kNumKnowledge; ++way) {
+      const bool is_plain = way < kNumPlainKnowledge;
+      (is_plain ? plain : questions) +=
+          record_line(species.name + "-" + std::to_string(way), "", knowledge(species, way));
+      ++(is_plain ? num_plain_ : num_questions_);
     }
+    dialogues += record_line(species.name + "-told", "", told_dialogue(species));
   }
   write("text-plain.jsonl", plain);
   write("text.jsonl", questions);
-
-  std::string dialogues;
-  for (const auto& species : concepts_) {
-    Rng rng(mix_seed(mix_seed(settings_.seed, kDialogueSeed), static_cast<uint64_t>(species.id)));
-    for (int64_t i = 0; i < kDialogues; ++i) {
-      dialogues +=
-          record_line(species.name + "-told-" + padded(i, 2), "", told_dialogue(species, rng));
-    }
-  }
   write("text-turns.jsonl", dialogues);
 
   // Of the four ways to begin, each chat about a specimen has another; which, is drawn.
@@ -414,7 +398,6 @@ void check_settings(const WorldSettings& settings) {
   in_range("held_out_pictures", settings.held_out_pictures, 1, 1000);
   in_range("probe_pictures", settings.probe_pictures, 4, 1000);
   in_range("side_px", settings.side_px, 16, 1024);
-  in_range("text_variants", settings.text_variants, 1, 1000);
   in_range("chats", settings.chats, 1, 4);
   in_range("vocab_size", settings.vocab_size, 100, 4000);
 }

@@ -20,8 +20,7 @@ struct WorldSettings {
   int64_t held_out_pictures = 10;  // of held-out concepts, for the test
   int64_t probe_pictures = 12;     // of all concepts, a quarter for the test of the linear probe
   int64_t side_px = 48;
-  int64_t text_variants = 34;  // of each way a concept is told about
-  int64_t chats = 4;           // about each specimen, 1 to 4
+  int64_t chats = 4;  // about each specimen, 1 to 4
   int64_t vocab_size = 300;
 };
 

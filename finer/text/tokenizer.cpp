@@ -5,6 +5,7 @@
 #include "finer/core/rng.h"
 #include "finer/text/added_tokens.h"
 #include "finer/text/model_check.h"
+#include "finer/text/span_cache.h"
 #include "finer/text/tokenizer_settings.h"
 
 #include <sentencepiece_processor.h>
@@ -58,7 +59,9 @@ struct Tokenizer::Impl {
   int64_t bos_id = -1, eos_id = -1, vocab_size = 0;
   uint64_t content_hash = 0;
   fs::path model_file;
+  SpanCache spans;
 
+  SpanCache::Tokens encode_span(std::string_view text);
   void load_pieces(const std::string& bytes);
   void add_tokens(const TokenizerSettings& settings);
   int64_t id_of_special(const TokenizerSettings& settings, const std::string& role) const;
@@ -145,6 +148,31 @@ std::string Tokenizer::Impl::join(std::vector<std::string> tokens) const {
   return text;
 }
 
+// Text without an added token.
+SpanCache::Tokens Tokenizer::Impl::encode_span(std::string_view text) {
+  if (auto known = spans.find(text)) return known;
+  sentencepiece::ImmutableSentencePieceText encoded;
+  const auto status = pieces.Encode(text, encoded.mutable_proto());
+  if (!status.ok()) {
+    throw DataError(model_file.string() + ": cannot encode a text: " + status.error_message());
+  }
+  const int unk = pieces.unk_id();
+  auto tokens = std::make_shared<std::vector<TokenPlace>>();
+  for (const auto& piece : encoded.pieces()) {
+    int64_t id = piece.id();
+    if (id == unk) {  // an unknown piece is its text, which may be an added token's
+      const auto* token = added.find(piece.piece());
+      id = token ? token->id : pieces.PieceToId(piece.piece());
+    } else if (!added_id_of_piece.empty()) {
+      const auto found = added_id_of_piece.find(id);
+      if (found != added_id_of_piece.end()) id = found->second;
+    }
+    tokens->push_back({id, piece.begin()});
+  }
+  spans.keep(text, tokens);
+  return tokens;
+}
+
 Tokenizer::Tokenizer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Tokenizer::Tokenizer(Tokenizer&&) noexcept = default;
 Tokenizer& Tokenizer::operator=(Tokenizer&&) noexcept = default;
@@ -197,31 +225,14 @@ Tokenizer Tokenizer::load(const fs::path& path) {
 
 std::vector<TokenPlace> Tokenizer::encode_with_places(std::string_view text) const {
   const auto& tokenizer = *impl_;
-  const int unk = tokenizer.pieces.unk_id();
   std::vector<TokenPlace> places;
   for (const auto& span : tokenizer.added.split(text)) {
     if (span.token) {
       places.push_back({span.token->id, span.begin});
       continue;
     }
-    sentencepiece::ImmutableSentencePieceText encoded;
-    const auto status = tokenizer.pieces.Encode(text.substr(span.begin, span.end - span.begin),
-                                                encoded.mutable_proto());
-    if (!status.ok()) {
-      throw DataError(tokenizer.model_file.string() +
-                      ": cannot encode a text: " + status.error_message());
-    }
-    for (const auto& piece : encoded.pieces()) {
-      int64_t id = piece.id();
-      if (id == unk) {  // an unknown piece is its text, which may be an added token's
-        const auto* token = tokenizer.added.find(piece.piece());
-        id = token ? token->id : tokenizer.pieces.PieceToId(piece.piece());
-      } else if (!tokenizer.added_id_of_piece.empty()) {
-        const auto found = tokenizer.added_id_of_piece.find(id);
-        if (found != tokenizer.added_id_of_piece.end()) id = found->second;
-      }
-      places.push_back({id, span.begin + piece.begin()});
-    }
+    for (const auto& token : *impl_->encode_span(text.substr(span.begin, span.end - span.begin)))
+      places.push_back({token.id, span.begin + token.begin});
   }
   return places;
 }

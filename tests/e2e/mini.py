@@ -10,7 +10,7 @@ import harness
 
 RECIPES = harness.ROOT / "recipes" / "mini"
 WORLD = ("--concepts", 5, "--held-out", 1, "--specimens", 60, "--train-pictures", 2, "--known-pictures", 1,
-         "--held-out-pictures", 1, "--probe-pictures", 4, "--text-variants", 2, "--chats", 1)
+         "--held-out-pictures", 1, "--probe-pictures", 4, "--chats", 1)
 ARMS = ("direct", "attr-seek", "no-answer", "name-first")
 STEPS = ("optim.steps=8", "batch.samples=12", "checkpoint.every_steps=2")
 

@@ -136,7 +136,7 @@ expect 2 "max_tokns" inspect recipe.yaml data.max_tokns=3
 expect 2 "missing.yaml" inspect missing.yaml
 
 # world: a small one, whole or not at all.
-small="--specimens 20 --train-pictures 1 --known-pictures 1 --held-out-pictures 1 --probe-pictures 4 --text-variants 1"
+small="--specimens 20 --train-pictures 1 --known-pictures 1 --held-out-pictures 1 --probe-pictures 4"
 expect 0 "" world --seed 3 --out world --sheet sheet.png $small
 holds err.txt "108 known and 27 held-out concepts"
 [ -s sheet.png ] || fail "no sheet.png"
