@@ -33,11 +33,14 @@ void keep_freed_memory() {
 
 // Ends the program. Everything of its own is closed by now; taking apart LibTorch's tables of
 // operators is left out, which is a tenth of a second, and as long again where a parent waits.
-int leave(int exit_code) {
-  std::cout.flush();
-  std::cerr.flush();
+int leave(const std::string& program, int exit_code) {
+  if (!std::cout.flush() && exit_code == 0) {
+    std::cerr << program << ": standard output cannot be written, what was to be there is cut off"
+              << std::endl;
+    exit_code = 1;
+  }
   std::fflush(nullptr);
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // which report at an exit
+#ifndef FINER_SANITIZE  // sanitizers report at an exit
   std::_Exit(exit_code);
 #endif
   return exit_code;
@@ -66,7 +69,7 @@ int exit_code_of(const std::string& program, const std::function<int()>& body) {
 int run(const std::string& program, const std::function<int()>& body) {
   keep_freed_memory();
   prctl(PR_SET_NAME, program.c_str());  // a program that starts itself again is called "exe" in ps
-  return leave(exit_code_of(program, body));
+  return leave(program, exit_code_of(program, body));
 }
 
 }  // namespace finer::cli

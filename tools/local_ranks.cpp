@@ -73,6 +73,10 @@ std::vector<char*> without_option(char** argv) {
   const auto set = [](const char* name, const std::string& value, bool wins = true) {
     setenv(name, value.c_str(), wins ? 1 : 0);
   };
+  // of a launcher that started this process as one rank of one: its store is not these ranks'
+  for (const char* name : {"TORCHELASTIC_USE_AGENT_STORE", "TORCHELASTIC_RUN_ID",
+                           "TORCHELASTIC_RESTART_COUNT", dist::kStoreSocket})
+    unsetenv(name);
   set("RANK", std::to_string(rank));
   set("LOCAL_RANK", std::to_string(rank));
   set("WORLD_SIZE", std::to_string(count));

@@ -16,7 +16,10 @@ on_two_ranks() { train "$@" --ranks 2; }
 make_world() {
   local mixture started=()
   mkdir -p mixture
-  "$bin/finer-data" world --seed "$seed" --out world "${world_options[@]}" >&2
+  "$bin/finer-data" world --seed "$seed" --out world "${world_options[@]}" >&2 || {
+    echo "where a world of an earlier build is in the way, tools/demo --fresh throws it away, and what was trained on it" >&2
+    exit 2
+  }
   for mixture in direct attr-seek no-answer name-first; do
     "$bin/finer-data" mixture "$recipes/mixture/$mixture.yaml" "seed=$seed" >/dev/null 2>"mixture/$mixture.log" &
     started+=($!)

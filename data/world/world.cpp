@@ -147,8 +147,7 @@ void WorldWriter::name_concepts() {
   constexpr int kAttempts = 20;
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     concepts_ = draw_concepts(settings_.seed, settings_.concepts, settings_.held_out, attempt);
-    const auto model =
-        train_pieces(tokenizer_corpus(concepts_), settings_.vocab_size);
+    const auto model = train_pieces(tokenizer_corpus(concepts_), settings_.vocab_size);
     std::vector<std::string> names;
     for (const auto& species : concepts_) names.push_back(species.name);
     const auto counts = count_pieces(model, names);

@@ -70,14 +70,15 @@ std::optional<int> own_socket(const Launch& launch) {
   return fd;
 }
 
+// socket: of the server, where its starter has left one
 c10::intrusive_ptr<c10d::TCPStore> open_store(const Launch& launch, bool is_server,
-                                              double timeout_s) {
+                                              std::optional<int> socket, double timeout_s) {
   c10d::TCPStoreOptions options;
   options.port = static_cast<uint16_t>(launch.port);
   options.isServer = is_server;
   options.waitWorkers = false;
   options.timeout = in_ms(timeout_s);
-  if (is_server) options.masterListenFd = own_socket(launch);
+  options.masterListenFd = socket;
   return c10::make_intrusive<c10d::TCPStore>(launch.address, options);
 }
 
@@ -161,8 +162,10 @@ class Group : public ProcessGroup {
     const std::string where = launch_.address + ":" + std::to_string(launch_.port);
     const bool holds = launch_.rank == 0 && !launch_.store_is_there;
     const auto own = own_address(launch_.address, launch_.port);
+    const auto socket = holds ? own_socket(launch_) : std::nullopt;
     try {
-      store_ = std::make_unique<TcpStore>(open_store(launch_, holds, timeout_s), launch_.attempt);
+      store_ = std::make_unique<TcpStore>(open_store(launch_, holds, socket, timeout_s),
+                                          launch_.attempt);
     } catch (const std::exception& error) {
       throw ConfigError(
           holds ? "rank 0 cannot hold the job's store at " + where + " (" + first_line(error) +
@@ -203,7 +206,8 @@ class Group : public ProcessGroup {
   Store& store() override { return *store_; }
   std::unique_ptr<Store> connect() const override {
     return linked([&] {
-      return std::make_unique<TcpStore>(open_store(launch_, false, timeout_s_), launch_.attempt);
+      return std::make_unique<TcpStore>(open_store(launch_, false, std::nullopt, timeout_s_),
+                                        launch_.attempt);
     });
   }
 

@@ -29,6 +29,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// To be raised when a head is fitted in another way, so that what was kept before is not taken.
+constexpr int kHeadVersion = 1;
+
 // The label that a record has at a level: a fine class, or the first of its labels.
 std::string label_of(const data::UnifiedRecord& record, Level level) {
   if (level == Level::kHighCoarse) return record.superordinate;
@@ -90,7 +93,8 @@ std::string features_hash(const ProbeData& data, size_t tap) {
 
 // Of everything that a head's accuracy depends on.
 std::string head_key(const EvalLinearConfig& c, const ProbeData& data, size_t tap) {
-  std::string text = features_hash(data, tap) + hash_of(data.fit_y) + hash_of(data.test_y) + c.head;
+  std::string text = std::to_string(kHeadVersion) + " " + features_hash(data, tap) +
+                     hash_of(data.fit_y) + hash_of(data.test_y) + c.head;
   for (const int64_t number : {c.hidden, c.epochs, c.batch, static_cast<int64_t>(c.seed)})
     text += " " + std::to_string(number);
   return hash_text(hash_bytes(text + " " + real_text(c.lr) + " " + real_text(c.weight_decay)));
@@ -108,24 +112,27 @@ std::optional<double> read_accuracy(const fs::path& file) {
   return std::nullopt;
 }
 
-// Accuracy of the head behind a tap: from its file, or fitted and kept.
-double head_accuracy(const EvalRecipe& recipe, const EvalLinearConfig& c, const ProbeData& data,
-                     size_t tap) {
+// Accuracy of the head behind a tap: from its file, or fitted and kept. None: stopped.
+std::optional<double> head_accuracy(const EvalRecipe& recipe, const EvalLinearConfig& c,
+                                    const ProbeData& data, size_t tap,
+                                    const std::function<bool()>& stop) {
   const auto file =
       fs::path(recipe.output) / "probes" / "heads" / (head_key(c, data, tap) + ".json");
-  if (const auto known = read_accuracy(file)) return *known;
-  const double accuracy = probe_accuracy(c, data.fit_x[tap], data.fit_y, data.test_x[tap],
-                                         data.test_y, data.num_classes);
+  if (const auto known = read_accuracy(file)) return known;
+  const auto accuracy = probe_accuracy(c, data.fit_x[tap], data.fit_y, data.test_x[tap],
+                                       data.test_y, data.num_classes, stop);
+  if (!accuracy) return std::nullopt;
   fs::create_directories(file.parent_path());
-  atomic_write(file, nlohmann::json{{"accuracy", accuracy}, {"tap", c.taps[tap]}}.dump() + "\n");
+  atomic_write(file, nlohmann::json{{"accuracy", *accuracy}, {"tap", c.taps[tap]}}.dump() + "\n");
   return accuracy;
 }
 
 }  // namespace
 
-double probe_accuracy(const EvalLinearConfig& config, const at::Tensor& fit_x,
-                      const at::Tensor& fit_y, const at::Tensor& test_x, const at::Tensor& test_y,
-                      int64_t num_classes) {
+std::optional<double> probe_accuracy(const EvalLinearConfig& config, const at::Tensor& fit_x,
+                                     const at::Tensor& fit_y, const at::Tensor& test_x,
+                                     const at::Tensor& test_y, int64_t num_classes,
+                                     const std::function<bool()>& stop) {
   const auto mean = fit_x.mean(0), scale = fit_x.std(0, false).clamp_min(1e-6);
   const auto standard = [&](const at::Tensor& x) { return (x - mean) / scale; };
   const auto x = standard(fit_x);
@@ -158,6 +165,7 @@ double probe_accuracy(const EvalLinearConfig& config, const at::Tensor& fit_x,
   constexpr double kBeta1 = 0.9, kBeta2 = 0.999, kEps = 1e-8;
   int64_t step = 0;
   for (int64_t epoch = 0; epoch < config.epochs; ++epoch) {
+    if (stop()) return std::nullopt;
     const auto order =
         permutation(x.size(0), mix_seed(config.seed, 100 + static_cast<uint64_t>(epoch)));
     const auto order_N = at::tensor(order, at::kLong);
@@ -192,7 +200,9 @@ bool keep_linear_probes(const EvalRecipe& recipe, OpenModel& model,
   for (const auto& c : recipe.probes.linear) {
     const auto data = probe_data(recipe, model, c, stop);
     if (!data) return false;
-    for (size_t t = 0; t < c.taps.size(); ++t) head_accuracy(recipe, c, *data, t);
+    for (size_t t = 0; t < c.taps.size(); ++t) {
+      if (!head_accuracy(recipe, c, *data, t, stop)) return false;
+    }
   }
   return true;
 }
@@ -204,7 +214,8 @@ bool run_linear_probes(const EvalRecipe& recipe, OpenModel& model,
     const auto data = probe_data(recipe, model, c, stop);
     if (!data) return false;
     for (size_t t = 0; t < c.taps.size(); ++t) {
-      const double accuracy = head_accuracy(recipe, c, *data, t);
+      const auto accuracy = head_accuracy(recipe, c, *data, t, stop);
+      if (!accuracy) return false;
       results.extra["linear"].push_back({{"model", model.name()},
                                          {"probe", i},
                                          {"fit_records", c.fit_records},
@@ -217,9 +228,9 @@ bool run_linear_probes(const EvalRecipe& recipe, OpenModel& model,
                                          {"classes", data->num_classes},
                                          {"fit", data->fit_y.size(0)},
                                          {"test", data->test_y.size(0)},
-                                         {"accuracy", accuracy}});
+                                         {"accuracy", *accuracy}});
       log::info(model.name() + ": linear probe of " + c.taps[t] + ": accuracy " +
-                readable_fixed(100 * accuracy, 1) + "%");
+                readable_fixed(100 * *accuracy, 1) + "%");
     }
   }
   return true;

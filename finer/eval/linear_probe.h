@@ -8,16 +8,19 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 
 namespace finer {
 
 /// Fits a head by AdamW (cross entropy, features standardised with the fit set's mean and
 /// deviation) and returns its accuracy on the test features. The same seed gives the same number.
 ///
-/// x [N, D] float32; y int64 [N], classes from 0
-double probe_accuracy(const EvalLinearConfig& config, const at::Tensor& fit_x,
-                      const at::Tensor& fit_y, const at::Tensor& test_x, const at::Tensor& test_y,
-                      int64_t num_classes);
+/// x [N, D] float32; y int64 [N], classes from 0; stop is asked once an epoch
+/// returns  none: stopped
+std::optional<double> probe_accuracy(const EvalLinearConfig& config, const at::Tensor& fit_x,
+                                     const at::Tensor& fit_y, const at::Tensor& test_x,
+                                     const at::Tensor& test_y, int64_t num_classes,
+                                     const std::function<bool()>& stop);
 
 /// All linear probes of a recipe for one model. Features are kept (tap_features.h), and each head's
 /// accuracy in OUT/probes/heads/KEY.json, KEY a hash of features, labels and the head's settings;

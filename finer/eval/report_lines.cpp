@@ -62,9 +62,23 @@ std::string axis_place(double value, const ChartAxis& axis) {
   return readable_number(100 * (value - axis.begin) / (axis.end - axis.begin), 5) + "%";
 }
 
+// The chart with the decimal logarithms of its values.
+ReportLines logarithmic(ReportLines chart) {
+  for (auto& line : chart.lines)
+    for (auto& y : line.y) y = y > 0 ? std::log10(y) : std::nan("");
+  return chart;
+}
+
+// Whole decades.
+ChartAxis decades(double low, double high) {
+  const double begin = std::floor(low);
+  return {begin, std::max(std::ceil(high), begin + 1), 1};
+}
+
 }  // namespace
 
-std::string lines_html(const ReportLines& chart, ReportColours& colours) {
+std::string lines_html(const ReportLines& given, ReportColours& colours) {
+  const ReportLines chart = given.is_log ? logarithmic(given) : given;
   FINER_CHECK(chart.lines.size() <= ReportColours::kCount, "at most 8 lines");
   constexpr double kInfinite = std::numeric_limits<double>::infinity();
   double low_x = kInfinite, high_x = -kInfinite, low_y = kInfinite, high_y = -kInfinite;
@@ -79,9 +93,8 @@ std::string lines_html(const ReportLines& chart, ReportColours& colours) {
     }
   }
   if (!(low_x <= high_x)) return "";
-  if (chart.from_zero) low_y = std::min(low_y, 0.0);
   LinesFrame frame;
-  frame.y = chart_axis(low_y, high_y, 4);
+  frame.y = chart.is_log ? decades(low_y, high_y) : chart_axis(low_y, high_y, 4);
   // The line fills the width: the axis ends where it does, the ticks are round all the same.
   const ChartAxis ticks = chart_axis(low_x, high_x, 4);
   frame.x = {low_x, high_x > low_x ? high_x : low_x + 1, ticks.step};
@@ -118,7 +131,8 @@ std::string lines_html(const ReportLines& chart, ReportColours& colours) {
   for (int i = 0; i <= num_y; ++i) {
     const double value = frame.y.begin + i * frame.y.step;
     html += "<span class=\"tick-y\" style=\"bottom:" + axis_place(value, frame.y) + "\">" +
-            axis_tick(value, frame.y) + "</span>";
+            (chart.is_log ? readable_number(std::pow(10, value), 5) : axis_tick(value, frame.y)) +
+            "</span>";
   }
   for (double value = std::ceil(low_x / ticks.step - 1e-9) * ticks.step;
        value <= high_x + ticks.step * 1e-9; value += ticks.step) {

@@ -49,7 +49,7 @@ struct ReportLines {
   std::string note;
   std::string x_name = "step";
   std::vector<ReportLine> lines;  // at most 8
-  bool from_zero = false;         // the y axis begins at 0 whatever the values
+  bool is_log = false;            // the y axis is logarithmic; what is not above 0 is a gap
 };
 
 struct ReportSection {

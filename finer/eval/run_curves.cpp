@@ -34,7 +34,7 @@ ReportLine smoothed(const std::string& name, const std::vector<StepMetrics>& ste
 }  // namespace
 
 ReportLines loss_curves(const std::vector<EvalRunConfig>& runs) {
-  ReportLines lines{.title = "Loss in training", .from_zero = true};
+  ReportLines lines{.title = "Loss in training", .is_log = true};
   lines.note = "Mean over the target tokens of a step. Runs on other data are not comparable.";
   for (const auto& run : runs) {
     const auto file = std::filesystem::path(run.run) / "metrics.jsonl";

@@ -231,8 +231,8 @@ std::vector<TokenPlace> Tokenizer::encode_with_places(std::string_view text) con
       places.push_back({span.token->id, span.begin});
       continue;
     }
-    for (const auto& token : *impl_->encode_span(text.substr(span.begin, span.end - span.begin)))
-      places.push_back({token.id, span.begin + token.begin});
+    const auto tokens = impl_->encode_span(text.substr(span.begin, span.end - span.begin));
+    for (const auto& token : *tokens) places.push_back({token.id, span.begin + token.begin});
   }
   return places;
 }

@@ -144,7 +144,7 @@ inline finer::EvalReport report(bool is_hostile = false) {
   finer::ReportLines loss;
   loss.title = "Loss";
   loss.note = "cross-entropy a target token, mean over neighbours";
-  loss.from_zero = true;
+  loss.is_log = true;
   for (const char* name : {"direct", "attr-seek", "no-answer"}) {
     finer::ReportLine line;
     line.name = name;
@@ -157,6 +157,7 @@ inline finer::EvalReport report(bool is_hostile = false) {
   }
   finer::ReportLines accuracy = loss;
   accuracy.title = "Held-out EM while tuning";
+  accuracy.is_log = false;
   accuracy.note = "a fixed subset of 64 pictures";
   accuracy.lines.resize(1);
   for (double& y : accuracy.lines[0].y) y = 1 - y / 3;

@@ -36,7 +36,8 @@ double accuracy(const std::string& head, bool is_xor) {
   config.lr = 1e-2;
   const auto [fit_x, fit_y] = points(300, is_xor);
   const auto [test_x, test_y] = points(500, is_xor);
-  return finer::probe_accuracy(config, fit_x, fit_y, test_x, test_y, 2);
+  const auto never = [] { return false; };
+  return finer::probe_accuracy(config, fit_x, fit_y, test_x, test_y, 2, never).value();
 }
 
 }  // namespace
@@ -46,6 +47,15 @@ TEST_CASE("a linear head tells what a plane parts, an MLP also what none does", 
   CHECK(accuracy("linear", true) < 0.75);
   CHECK(accuracy("mlp", true) > 0.93);
   CHECK(accuracy("mlp", true) == accuracy("mlp", true));
+}
+
+TEST_CASE("a head that is stopped has no accuracy", "[eval]") {
+  const auto [x, y] = points(40, false);
+  int64_t epochs = 0;
+  finer::EvalLinearConfig config;
+  const auto stop = [&] { return ++epochs > 3; };
+  CHECK(!finer::probe_accuracy(config, x, y, x, y, 2, stop));
+  CHECK(epochs == 4);
 }
 
 TEST_CASE("a tap is read from its name", "[eval]") {

@@ -154,6 +154,21 @@ TEST_CASE("lines pass over what is not finite, and long ones stay short", "[eval
   CHECK_THROWS_AS(lines_of(chart), std::logic_error);
 }
 
+TEST_CASE("a logarithmic axis has whole decades and gaps for what has no logarithm", "[eval]") {
+  finer::ReportLines chart;
+  chart.is_log = true;
+  finer::ReportLine line;
+  line.x = {100, 200, 300, 400};
+  line.y = {6, 0.6, 0, 0.06};
+  chart.lines = {line};
+  const auto html = lines_of(chart);
+  for (const char* tick : {">0.01<", ">0.1<", ">1<", ">10<"}) CHECK(count_of(html, tick) == 1);
+  CHECK(count_of(html, "class=\"tick-y\"") == 4);
+  const size_t at = html.find("<path class=\"own\" d=\"");
+  REQUIRE(at != std::string::npos);
+  CHECK(count_of(html.substr(at, html.find("\"/>", at) - at), "M") == 2);
+}
+
 TEST_CASE("figures have their sign and no minus zero", "[eval]") {
   CHECK(finer::percent_cell({0.742, 0.65, 0.82}).text == "74.2");
   CHECK(finer::percent_cell({0.742, 0.65, 0.82}).note == "65.0\u201382.0");

@@ -2,6 +2,7 @@
 
 #include "finer/core/error.h"
 #include "finer/core/rng.h"
+#include "finer/text/span_cache.h"
 #include "tests/text/golden.h"
 
 #include <catch2/catch.hpp>
@@ -130,6 +131,30 @@ TEST_CASE("many threads may encode at once", "[text]") {
   for (int t = 0; t < 4; ++t) {
     threads.emplace_back([&] {
       for (int i = 0; i < 500; ++i) wrong += tokenizer.encode(text) != expected;
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  CHECK(wrong == 0);
+}
+
+TEST_CASE("texts that are kept, long ones and more than are kept encode alike", "[text]") {
+  const auto tokenizer = fixture();
+  std::string longer;
+  while (longer.size() < 2 * finer::SpanCache::kMostBytes) longer += "a bird with a red beak ";
+  const auto long_ids = tokenizer.encode(longer);
+  const auto ids_of_7 = tokenizer.encode("bird 7");
+  CHECK(long_ids.size() > 100);
+  std::atomic<int> wrong{0};
+  std::vector<std::thread> threads;
+  for (size_t t = 0; t < 3; ++t) {
+    threads.emplace_back([&, t] {
+      for (size_t i = 0; i < finer::SpanCache::kMostTexts / 2; ++i) {
+        const auto text = "bird " + std::to_string(3 * i + t);
+        const auto first = tokenizer.encode(text);
+        wrong += tokenizer.encode(text) != first;
+        wrong += i % 64 == 0 && tokenizer.encode(longer) != long_ids;
+        wrong += tokenizer.encode("bird 7") != ids_of_7;
+      }
     });
   }
   for (auto& thread : threads) thread.join();
