@@ -69,7 +69,8 @@ void add_adapter(Llava& model, const fs::path& dir) {
                           "; expected the directory of an adapter, a run or a checkpoint");
   }
   if (fs::exists(dir / "optimizer.safetensors")) {  // a checkpoint
-    for (const auto& [name, info] : open_tensor_file(dir / "optimizer.safetensors")->tensors()) {
+    const auto file = open_tensor_file(dir / "optimizer.safetensors");
+    for (const auto& [name, info] : file->tensors()) {
       if (name.rfind("leaf/", 0) == 0 && name.find("multi_modal_projector.") == std::string::npos) {
         throw CheckpointError(
             dir.string() +

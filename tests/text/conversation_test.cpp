@@ -74,7 +74,8 @@ std::filesystem::path mistral_tokenizer() {
 }  // namespace
 
 TEST_CASE("conversations, prompts and captions equal LLaVA's preprocessing id by id", "[text]") {
-  for (const auto& golden : finer_test::read_golden("conversations.json")["cases"]) {
+  const auto goldens = finer_test::read_golden("conversations.json");
+  for (const auto& golden : goldens["cases"]) {
     INFO(golden.dump());
     const auto turns = finer_test::turns_of(golden["turns"]);
     const auto expected = golden["input_ids"].get<std::vector<int64_t>>();
@@ -98,7 +99,8 @@ TEST_CASE("the worked cases with a 32000-piece tokenizer are equal id by id", "[
     return;
   }
   const auto tokenizer = Tokenizer::load(file);
-  for (const auto& golden : finer_test::read_golden("tokens_mistral_v1.json")["cases"]) {
+  const auto goldens = finer_test::read_golden("tokens_mistral_v1.json");
+  for (const auto& golden : goldens["cases"]) {
     INFO(golden["sample"].dump());
     const auto sample =
         finer::tokenize_conversation(tokenizer, ConversationKind::kVicunaV1,

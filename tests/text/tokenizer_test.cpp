@@ -44,7 +44,8 @@ std::string refusal(const std::string& name, const std::string& content) {
 }  // namespace
 
 TEST_CASE("ids and decoded texts equal the slow Llama tokenizer's in legacy mode", "[text]") {
-  for (const auto& golden : finer_test::read_golden("texts.json")["cases"]) {
+  const auto goldens = finer_test::read_golden("texts.json");
+  for (const auto& golden : goldens["cases"]) {
     const std::string name = golden["name"];
     TempDir dir("golden");
     std::filesystem::path path = golden_dir() / golden["model"].get<std::string>();
