@@ -223,6 +223,15 @@ def probes(e):
         e.test.check(title in out and title in (e.test.work / "probed" / "report.html").read_text(), f"no table of {title}")
     again, err = e.finish("probed", *more)
     e.test.check(again == out and "opening" not in err, f"probes that are asked again open the models:\n{err}")
+    heads = sorted((e.test.work / "probed" / "probes" / "heads").glob("*.json"))
+    e.test.check(len(heads) == 5, f"a head each of one shared tower and two projectors and language models: {heads}")
+    whole = heads[0].read_text()
+    heads[0].write_text(json.dumps({**json.loads(whole), "accuracy": 0.125}))
+    kept, _ = e.finish("probed", *more)
+    e.test.check("12.5" in kept and kept != out, "a head that was fitted before is not read")
+    heads[0].write_text(whole[:7])
+    again, err = e.finish("probed", *more)
+    e.test.check(again == out and heads[0].read_text() == whole and "is not whole" in err, f"a torn head is not made anew:\n{err}")
     questions = [line["question"] for line in e.read("probed")["first--shapes--probe.knowledge--fine.jsonl"]]
     e.test.check(all("colour, " in q and "outline" in q for q in questions), f"gold attributes are not in {questions[:2]}")
 
