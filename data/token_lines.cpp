@@ -1,15 +1,14 @@
 #include "data/token_lines.h"
 
 #include "finer/core/error.h"
+#include "finer/core/parallel.h"
 
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
-#include <atomic>
 #include <charconv>
 #include <exception>
 #include <string>
-#include <thread>
 #include <vector>
 
 namespace finer::data {
@@ -66,21 +65,13 @@ TokenCounts write_token_lines(const Dataset& dataset, const Tokenizer& tokenizer
   TokenCounts counts;
   for (int64_t first = 0; first < dataset.size(); first += round_size) {
     std::vector<TokenLine> lines(static_cast<size_t>(std::min(round_size, dataset.size() - first)));
-    std::atomic<size_t> next{0};
-    const auto work = [&] {
-      for (size_t i = next++; i < lines.size(); i = next++) {
-        try {
-          lines[i] = make_line(dataset, tokenizer, kind, first + static_cast<int64_t>(i));
-        } catch (...) {
-          lines[i].fault = std::current_exception();
-        }
+    for_each_parallel(lines.size(), threads, [&](size_t i) {
+      try {
+        lines[i] = make_line(dataset, tokenizer, kind, first + static_cast<int64_t>(i));
+      } catch (...) {
+        lines[i].fault = std::current_exception();  // told when all before it are written
       }
-    };
-    {
-      std::vector<std::jthread> helpers;
-      for (int64_t i = 1; i < threads; ++i) helpers.emplace_back(work);
-      work();
-    }
+    });
     for (const auto& line : lines) {
       if (line.fault) std::rethrow_exception(line.fault);
       write(line.text);

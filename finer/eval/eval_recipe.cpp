@@ -1,11 +1,12 @@
 #include "finer/eval/eval_recipe.h"
 
 #include "finer/core/config_io.h"
+#include "finer/core/error.h"
 #include "finer/core/near_miss.h"
 #include "finer/core/quote.h"
-#include "finer/core/scalar_text.h"
 #include "finer/eval/config_fields.h"
 #include "finer/eval/prompts.h"
+#include "finer/eval/tap_features.h"
 
 #include <algorithm>
 #include <set>
@@ -96,16 +97,12 @@ void check_models(ConfigDocument& document, EvalRecipe& r) {
 
 // vision:N, projector, language:K
 std::string tap_fault(const std::string& text) {
-  int64_t layer = 0;
-  for (const std::string part : {"vision:", "language:"}) {
-    if (text.rfind(part, 0) != 0) continue;
-    const bool is_whole =
-        parse_whole(std::string_view(text).substr(part.size()), layer) == NumberFault::kNone;
-    if (is_whole && (layer >= 0 || part == "vision:")) return "";
+  try {
+    parse_tap(text);
+    return "";
+  } catch (const RecipeError& error) {
+    return error.what();
   }
-  if (text == "projector") return "";
-  return "found " + quote(text, 60) +
-         "; expected vision:N, projector or language:K, such as vision:-2";
 }
 
 void check_comparisons(ConfigDocument& document, const EvalRecipe& r) {

@@ -82,7 +82,7 @@ Tap parse_tap(const std::string& text) {
   } else if (part == "language" && is_whole && tap.layer >= 0) {
     tap.part = Tap::Part::kLanguage;
   } else {
-    throw RecipeError("probes.linear: taps: found " + quote(text, 60) +
+    throw RecipeError("found " + quote(text, 60) +
                       "; expected vision:N, projector or language:K, such as vision:-2");
   }
   return tap;
