@@ -29,6 +29,67 @@ std::vector<int> deal(const std::vector<MuonMatrix>& matrices, size_t begin, siz
   return out;
 }
 
+// Matrices [begin, end) whose updates exist at the same time, and where: each rank's lie together,
+// in places of equal length for all ranks.
+struct Bucket {
+  size_t begin = 0, end = 0;
+  std::vector<int> ranks;       // of each matrix, the rank that makes its update
+  std::vector<int64_t> places;  // of each matrix, where its update begins among that rank's
+  int64_t length = 0;
+
+  at::Tensor slot(const at::Tensor& updates, const MuonMatrix& matrix, size_t i) const {
+    return updates.narrow(0, places[i - begin], matrix.value.numel()).view_as(matrix.value);
+  }
+};
+
+// The next bucket from `begin` on: at least one matrix, and at most bucket_values a rank if dealt
+// out evenly.
+Bucket next_bucket(const std::vector<MuonMatrix>& matrices, size_t begin, int ranks,
+                   int64_t bucket_values) {
+  Bucket bucket{.begin = begin, .end = begin};
+  int64_t values = 0;
+  for (; bucket.end < matrices.size(); ++bucket.end) {
+    const int64_t more = matrices[bucket.end].value.numel();
+    if (bucket.end > begin && values + more > bucket_values * ranks) break;
+    values += more;
+  }
+  bucket.ranks = deal(matrices, begin, bucket.end, ranks);
+  std::vector<int64_t> filled(static_cast<size_t>(ranks), 0);
+  for (size_t i = begin; i < bucket.end; ++i) {
+    auto& used = filled[static_cast<size_t>(bucket.ranks[i - begin])];
+    bucket.places.push_back(used);
+    used += matrices[i].value.numel();
+  }
+  bucket.length = *std::max_element(filled.begin(), filled.end());
+  return bucket;
+}
+
+// This rank's updates of the bucket, [length]; matrices of one shape are orthogonalized together.
+at::Tensor own_updates(const std::vector<MuonMatrix>& matrices, const Bucket& bucket, int rank,
+                       double momentum, int64_t num_steps) {
+  std::map<std::pair<int64_t, int64_t>, std::vector<size_t>> shapes;
+  for (size_t i = bucket.begin; i < bucket.end; ++i) {
+    const auto& value = matrices[i].value;
+    if (bucket.ranks[i - bucket.begin] == rank) shapes[{value.size(0), value.size(1)}].push_back(i);
+  }
+  auto own = at::zeros({bucket.length}, matrices[bucket.begin].value.options());
+  for (const auto& [shape, members] : shapes) {
+    std::vector<at::Tensor> ahead;
+    for (const size_t i : members)
+      ahead.push_back(matrices[i].grad.lerp(matrices[i].momentum, momentum));
+    const auto made = orthogonalize(at::stack(ahead), num_steps);
+    for (size_t k = 0; k < members.size(); ++k)
+      bucket.slot(own, matrices[members[k]], members[k]).copy_(made[static_cast<int64_t>(k)]);
+  }
+  return own;
+}
+
+void apply_update(const MuonMatrix& matrix, const at::Tensor& update) {
+  const auto longer = static_cast<double>(std::max(matrix.value.size(0), matrix.value.size(1)));
+  matrix.value.mul_(1 - matrix.lr * matrix.weight_decay);
+  matrix.value.add_(update, -matrix.lr * 0.2 * std::sqrt(longer));
+}
+
 }  // namespace
 
 double orthogonalize_flops(int64_t rows, int64_t columns, int64_t num_steps) {
@@ -52,53 +113,17 @@ at::Tensor orthogonalize(const at::Tensor& x_NAB, int64_t num_steps) {
 void muon_step(const std::vector<MuonMatrix>& matrices, double momentum, int64_t num_steps,
                const UpdateShare& share, int64_t bucket_values) {
   for (const auto& m : matrices) m.momentum.lerp_(m.grad, 1 - momentum);
-  size_t end = 0;
-  for (size_t begin = 0; begin < matrices.size(); begin = end) {
-    int64_t values = 0;
-    for (end = begin; end < matrices.size(); ++end) {
-      const int64_t more = matrices[end].value.numel();
-      if (end > begin && values + more > bucket_values * share.size) break;
-      values += more;
-    }
-    // Each rank's updates lie together, in places of equal length.
-    const auto ranks = deal(matrices, begin, end, share.size);
-    std::vector<int64_t> filled(static_cast<size_t>(share.size), 0), places;
-    for (size_t i = begin; i < end; ++i) {
-      auto& used = filled[static_cast<size_t>(ranks[i - begin])];
-      places.push_back(used);
-      used += matrices[i].value.numel();
-    }
-    const int64_t length = *std::max_element(filled.begin(), filled.end());
-    const auto options = matrices[begin].value.options();
-    const auto own = at::zeros({length}, options);
-    const auto slot = [&](const at::Tensor& updates, size_t i) {
-      const auto& value = matrices[i].value;
-      return updates.narrow(0, places[i - begin], value.numel()).view_as(value);
-    };
-    std::map<std::pair<int64_t, int64_t>, std::vector<size_t>> shapes;  // one batch each
-    for (size_t i = begin; i < end; ++i) {
-      const auto& value = matrices[i].value;
-      if (ranks[i - begin] == share.rank) shapes[{value.size(0), value.size(1)}].push_back(i);
-    }
-    for (const auto& [shape, members] : shapes) {
-      std::vector<at::Tensor> ahead;
-      for (const size_t i : members)
-        ahead.push_back(matrices[i].grad.lerp(matrices[i].momentum, momentum));
-      const auto made = orthogonalize(at::stack(ahead), num_steps);
-      for (size_t k = 0; k < members.size(); ++k)
-        slot(own, members[k]).copy_(made[static_cast<int64_t>(k)]);
-    }
+  for (size_t begin = 0; begin < matrices.size();) {
+    const auto bucket = next_bucket(matrices, begin, share.size, bucket_values);
+    const auto own = own_updates(matrices, bucket, share.rank, momentum, num_steps);
     auto all = own.unsqueeze(0);
     if (share.size > 1) {
-      all = at::empty({share.size, length}, options);
+      all = at::empty({share.size, bucket.length}, own.options());
       share.gather(own, all.view({-1}));
     }
-    for (size_t i = begin; i < end; ++i) {
-      const auto& m = matrices[i];
-      const auto longer = static_cast<double>(std::max(m.value.size(0), m.value.size(1)));
-      m.value.mul_(1 - m.lr * m.weight_decay);
-      m.value.add_(slot(all[ranks[i - begin]], i), -m.lr * 0.2 * std::sqrt(longer));
-    }
+    for (size_t i = begin; i < bucket.end; ++i)
+      apply_update(matrices[i], bucket.slot(all[bucket.ranks[i - begin]], matrices[i], i));
+    begin = bucket.end;
   }
 }
 
