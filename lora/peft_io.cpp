@@ -3,8 +3,10 @@
 #include "finer/core/atomic_file.h"
 #include "finer/core/build_info.h"
 #include "finer/core/error.h"
+#include "finer/core/log.h"
 #include "finer/io/tensor_file.h"
 #include "finer/io/weight_names.h"
+#include "finer/model/fingerprint.h"
 #include "lora/attach.h"
 
 #include <nlohmann/json.hpp>
@@ -23,6 +25,7 @@ namespace fs = std::filesystem;
 using Json = nlohmann::json;
 
 constexpr const char* kProjector = "multi_modal_projector.";
+constexpr const char* kFingerprint = "finer_base_";  // and the part's name: a key of the metadata
 
 bool starts_with(const std::string& text, const std::string& prefix) {
   return text.rfind(prefix, 0) == 0;
@@ -297,6 +300,8 @@ void save_adapter(Llava& model, const AdapterInfo& info, const fs::path& dir) {
   const bool has_vision = model.config().has_vision;
   std::map<std::string, std::string> metadata = info.finer;
   metadata["format"] = "pt";
+  for (const auto& [part, fingerprint] : base_fingerprints(model))
+    metadata[kFingerprint + part] = fingerprint;
 
   const auto parts = adapted_parts(model);
   if (parts.empty()) {
@@ -406,8 +411,26 @@ AdapterInfo read_adapter_info(const fs::path& dir) {
   return info;
 }
 
+std::string other_base(const Llava& model, const fs::path& dir) {
+  const auto config = dir / "adapter_config.json";
+  const auto weights =
+      dir / (fs::exists(config) ? "adapter_model.safetensors" : "mm_projector.safetensors");
+  if (!fs::exists(weights)) return "";
+  const auto metadata = open_tensor_file(weights)->metadata();
+  for (const auto& [part, fingerprint] : base_fingerprints(model)) {
+    const auto recorded = metadata.find(kFingerprint + part);
+    if (recorded == metadata.end() || recorded->second == fingerprint) continue;
+    const auto base = fs::exists(config) ? read_adapter_info(dir).base_model : "";
+    return dir.string() + ": was trained on another base" + (base.empty() ? "" : ", " + base) +
+           "; the " + part + " weights of this one are not those";
+  }
+  return "";
+}
+
 void load_adapter(Llava& model, const fs::path& dir) {
   const auto files = read_adapter_files(dir);
+  const auto other = other_base(model, dir);
+  if (!other.empty()) log::warn(other);
   auto linears = model.language().linears();
   if (auto* vision = model.vision()) {
     for (auto* linear : vision->linears()) linears.push_back(linear);

@@ -111,6 +111,8 @@ int train_as(const Recipe& recipe, const std::string& resume, Ranks* ranks, Eval
   if (!checkpoint && !recipe.lora.init_from.empty()) {
     const at::NoGradGuard no_gradients;
     lora::fill_adapter(*run.model, recipe.lora.init_from);
+    const auto other = lora::other_base(*run.model, recipe.lora.init_from);
+    if (is_first && !other.empty()) log::warn("lora.init_from: " + other);
   }
   Optimizer optimizer(prepare_training(*run.model, recipe.train), recipe.optim);
   RunState state = starting_state(recipe, *run.source, checkpoint);

@@ -30,6 +30,15 @@ def body(test):
     test.check(len(set(answers.values())) == 1, f"one run, several answers: {answers}")
     answer = answers["run"]
 
+    # another base of the same shape: said, and asked all the same
+    test.train("train.language=full", "train.vision=lora", "lora.targets=[vision_tower.**.q_proj]", "output=runs/e2e/full")
+    code, out, err = test.run("finer-chat", "--model", world / "full" / "model", "--adapter", run, *ask)
+    test.check(code == 0 and out and "run/adapter: was trained on another base" in err and err.count("\n") == 1,
+               f"an adapter on another base: exit code {code}, {out!r}, {err!r}")
+    for seed in (3, 4):  # of the base's weights
+        err = test.train(f"seed={seed}", f"lora.init_from={run}/adapter", f"output=runs/e2e/from-{seed}", "optim.steps=1")
+        test.check(("lora.init_from: " in err and "was trained on another base" in err) == (seed == 4), f"seed {seed}: {err}")
+
     # a conversation: the answer stays the same, and after /reset, and a refused line changes nothing
     chat = ["--adapter", run, "--max-new-tokens", "12"]
     code, out, err = converse(test, ["/image nowhere.png", f"/image {picture}", "What is it called?", "/reset",

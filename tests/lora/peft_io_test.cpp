@@ -472,6 +472,32 @@ TEST_CASE("kinds of adapter that are not implemented are refused by name", "[lor
   }
 }
 
+TEST_CASE("an adapter knows the base that it was trained on", "[lora]") {
+  const TemporaryFolder folder;
+  auto model = attached("full");
+  save_adapter(*model, info_of("full"), folder.path());
+  CHECK(other_base(*tiny_llava(), folder.path()).empty());
+  CHECK(other_base(*model, golden_path("lora/full")).empty());  // PEFT's: nothing is recorded
+
+  auto in_16_bits = tiny_model();
+  in_16_bits.dtype = "bfloat16";
+  CHECK(other_base(*load_llava(in_16_bits, at::kCPU, 0), folder.path()).empty());
+
+  const auto changed = tiny_llava();
+  changed->projector()->linears()[0]->weight().add_(1);
+  CHECK(other_base(*changed, folder.path()).empty());
+  changed->language().linears()[3]->weight().mul_(1.5);
+  CHECK_THAT(
+      other_base(*changed, folder.path()),
+      EndsWith(
+          ": was trained on another base, tiny; the language weights of this one are not those"));
+
+  const auto other_eyes = tiny_llava();
+  other_eyes->vision()->linears()[0]->weight().mul_(1.5);
+  CHECK_THAT(other_base(*other_eyes, folder.path()),
+             EndsWith("; the vision weights of this one are not those"));
+}
+
 TEST_CASE("a folder without an adapter is named", "[lora]") {
   const TemporaryFolder folder;
   const auto model = tiny_llava();
