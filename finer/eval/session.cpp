@@ -62,8 +62,15 @@ std::string stripped(const std::string& text) {
 
 }  // namespace
 
-void add_adapter(Llava& model, const fs::path& dir) {
-  if (dir.empty()) return;
+BaseModel base_model(const SessionConfig& config) {
+  const auto recipe = recipe_beside(config.adapter);
+  const bool is_recorded = recipe && !names_a_model(config.model);
+  return {base_of(config, recipe), is_recorded ? recipe->seed : config.seed,
+          first_of(config.conversation, recipe ? &recipe->data.conversation : nullptr, "vicuna_v1"),
+          first_of(config.image_aspect, recipe ? &recipe->data.image_aspect : nullptr, "pad")};
+}
+
+fs::path adapter_folder(const fs::path& dir) {
   if (!fs::is_directory(dir)) {
     throw CheckpointError(dir.string() + ": " + (fs::exists(dir) ? "is a file" : "is not there") +
                           "; expected the directory of an adapter, a run or a checkpoint");
@@ -83,21 +90,21 @@ void add_adapter(Llava& model, const fs::path& dir) {
     throw CheckpointError(
         dir.string() + ": is a run of full tuning; use its model folder as the base (model.llava)");
   }
-  lora::load_adapter(model, fs::is_directory(dir / "adapter") ? dir / "adapter" : dir);
+  return fs::is_directory(dir / "adapter") ? dir / "adapter" : dir;
+}
+
+void add_adapter(Llava& model, const fs::path& dir) {
+  if (!dir.empty()) lora::load_adapter(model, adapter_folder(dir));
 }
 
 Session::Session(const SessionConfig& config) {
-  const auto recipe = recipe_beside(config.adapter);
-  const auto source = base_of(config, recipe);
+  const auto [source, seed, conversation, aspect] = base_model(config);
   const auto sizes = read_model_config(source);
   tokenizer_ = open_tokenizer(source, sizes);
-  conversation_ = conversation_kind(
-      first_of(config.conversation, recipe ? &recipe->data.conversation : nullptr, "vicuna_v1"));
-  image_aspect_ = finer::image_aspect(
-      first_of(config.image_aspect, recipe ? &recipe->data.image_aspect : nullptr, "pad"));
+  conversation_ = conversation_kind(conversation);
+  image_aspect_ = finer::image_aspect(aspect);
   preprocess_ = input_spec(source, sizes).preprocess;
-  const bool is_recorded = recipe && !names_a_model(config.model);
-  owned_ = load_llava(source, open_device(config.device), is_recorded ? recipe->seed : config.seed);
+  owned_ = load_llava(source, open_device(config.device), seed);
   model_ = owned_.get();
   add_adapter(*model_, config.adapter);
   model_->language().pack();

@@ -28,6 +28,17 @@ struct SessionConfig {
   uint64_t seed = 0;              // weights of a from_scratch model
 };
 
+/// What a SessionConfig comes to, with the recipe beside its adapter.
+struct BaseModel {
+  ModelConfig model;
+  uint64_t seed = 0;  // of weights that are drawn
+  std::string conversation, image_aspect;
+};
+
+/// The base that config.model names, else the one of the recipe beside the adapter.
+/// Throws: ConfigError.
+BaseModel base_model(const SessionConfig& config);
+
 /// What the encoder sees of a picture.
 struct Picture {
   at::Tensor pixels;  // [1, 3, side, side] float32, host
@@ -71,9 +82,12 @@ class Session {
   ImageAspect image_aspect_ = ImageAspect::kPad;
 };
 
+/// Where the files of an adapter are: in the directory, or, of a run or a checkpoint, in its
+/// `adapter`. Throws: CheckpointError, also for full tuning, whose weights are not in an adapter.
+std::filesystem::path adapter_folder(const std::filesystem::path& dir);
+
 /// Attaches what a directory holds to a model without an adapter: a PEFT directory, a run, a
-/// checkpoint; an empty path does nothing. Throws: CheckpointError, also for full tuning, whose
-/// weights are not in an adapter.
+/// checkpoint; an empty path does nothing. Throws: as adapter_folder; CheckpointError.
 void add_adapter(Llava& model, const std::filesystem::path& dir);
 
 }  // namespace finer

@@ -7,7 +7,9 @@
 #include "finer/model/hf_config.h"
 
 #include <ATen/CPUGeneratorImpl.h>
+#include <c10/util/accumulate.h>
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 #include <set>
@@ -237,6 +239,25 @@ std::vector<fs::path> base_files(const ModelConfig& model) {
     for (auto& path : find_weight_files(source.path)) out.push_back(std::move(path));
   }
   return out;
+}
+
+std::string stored_dtype(const ModelConfig& model) {
+  std::map<at::ScalarType, int64_t> values;
+  for (const auto& path : base_files(model)) {
+    const auto file = open_tensor_file(path);
+    for (const auto& [published, info] : file->tensors()) {
+      const auto name = canonical_weight_name(published);
+      if (!name || name->rfind("language_model.", 0) != 0) continue;
+      values[info.dtype] += c10::multiply_integers(info.shape);
+    }
+  }
+  const auto most =
+      std::max_element(values.begin(), values.end(),
+                       [](const auto& a, const auto& b) { return a.second < b.second; });
+  if (most == values.end()) return "float32";
+  return most->first == at::kBFloat16 ? "bfloat16"
+         : most->first == at::kHalf   ? "float16"
+                                      : "float32";
 }
 
 at::ScalarType dtype_from_name(const std::string& name) {

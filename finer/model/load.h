@@ -32,6 +32,10 @@ void init_weights(Llava& model, uint64_t seed);
 /// Files the base is read from, in reading order.
 std::vector<std::filesystem::path> base_files(const ModelConfig& model);
 
+/// The dtype that most of the base's language weights are stored in, as recipes name it; float32
+/// where that is none of them, or nothing is stored (from_scratch).
+std::string stored_dtype(const ModelConfig& model);
+
 at::ScalarType dtype_from_name(const std::string& name);  // float32 | bfloat16 | float16
 
 }  // namespace finer

@@ -2,12 +2,10 @@
 
 #include "finer/core/atomic_file.h"
 #include "finer/core/rng.h"
-#include "finer/image/preprocess.h"
 #include "finer/io/tensor_file.h"
 #include "finer/model/hf_config.h"
+#include "finer/model/hf_json.h"
 #include "finer/model/load.h"
-
-#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <fstream>
@@ -33,62 +31,6 @@ std::string published_name(const std::string& canonical, bool has_vision) {
   return canonical;
 }
 
-Json language_json(const LanguageConfig& c, const std::string& dtype) {
-  Json json = {{"model_type", "llama"},
-               {"architectures", {"LlamaForCausalLM"}},
-               {"vocab_size", c.vocab_size},
-               {"hidden_size", c.width},
-               {"intermediate_size", c.mlp_width},
-               {"num_hidden_layers", c.num_layers},
-               {"num_attention_heads", c.num_heads},
-               {"num_key_value_heads", c.num_kv_heads},
-               {"head_dim", c.head_size},
-               {"max_position_embeddings", c.max_positions},
-               {"rms_norm_eps", c.norm_eps},
-               {"rope_theta", c.rope_theta},
-               {"hidden_act", "silu"},
-               {"tie_word_embeddings", c.tie_embeddings},
-               {"torch_dtype", dtype}};
-  if (c.rope_scaling == "linear")
-    json["rope_scaling"] = {{"rope_type", "linear"}, {"factor", c.rope_factor}};
-  if (c.rope_scaling == "llama3") {
-    json["rope_scaling"] = {{"rope_type", "llama3"},
-                            {"factor", c.rope_factor},
-                            {"low_freq_factor", c.rope_low_freq_factor},
-                            {"high_freq_factor", c.rope_high_freq_factor},
-                            {"original_max_position_embeddings", c.rope_original_positions}};
-  }
-  return json;
-}
-
-Json llava_json(const LlavaConfig& c, int64_t built_layers, const std::string& dtype) {
-  const auto& v = c.vision;
-  Json json = {{"model_type", "llava"},
-               {"architectures", {"LlavaForConditionalGeneration"}},
-               {"text_config", language_json(c.language, dtype)},
-               {"vision_config",
-                {{"model_type", "clip_vision_model"},
-                 {"hidden_size", v.width},
-                 {"intermediate_size", v.mlp_width},
-                 {"num_hidden_layers", built_layers},
-                 {"num_attention_heads", v.num_heads},
-                 {"image_size", v.image_side_px},
-                 {"patch_size", v.patch_side_px},
-                 {"layer_norm_eps", v.norm_eps},
-                 {"hidden_act", v.activation},
-                 {"projection_dim", v.width}}},
-               {"projector_hidden_act", "gelu"},
-               {"multimodal_projector_bias", c.projector.bias},
-               {"vision_feature_layer", -1},
-               {"vision_feature_select_strategy", c.keep_class_token ? "full" : "default"},
-               {"image_token_index", c.image_token_id},
-               {"image_seq_length", c.image_positions()},
-               {"tie_word_embeddings", c.language.tie_embeddings},
-               {"torch_dtype", dtype}};
-  if (c.projector.kind != "mlp2x_gelu") json["finer_projector"] = c.projector.kind;
-  return json;
-}
-
 // transformers looks the picture's mark up in the embedding before it overwrites it, so the mark
 // needs a row: where the base has none, the next free id, and rows of zeros up to a multiple of 64,
 // as llava-hf has them.
@@ -98,23 +40,6 @@ LlavaConfig with_image_token(LlavaConfig config) {
   config.image_token_id = vocab;
   vocab = (vocab / 64 + 1) * 64;
   return config;
-}
-
-Json picture_json(const VisionConfig& vision) {
-  const PreprocessConfig c;
-  return {{"image_processor_type", "CLIPImageProcessor"},
-          {"processor_class", "LlavaProcessor"},
-          {"do_resize", true},
-          {"size", {{"shortest_edge", vision.image_side_px}}},
-          {"resample", 3},
-          {"do_center_crop", true},
-          {"crop_size", {{"height", vision.image_side_px}, {"width", vision.image_side_px}}},
-          {"do_rescale", true},
-          {"rescale_factor", c.rescale_factor},
-          {"do_normalize", true},
-          {"image_mean", c.mean},
-          {"image_std", c.std},
-          {"do_convert_rgb", true}};
 }
 
 void copy_if_there(const fs::path& from, const fs::path& to) {
@@ -154,27 +79,33 @@ void save_model(const Llava& model, const ModelConfig& source, const fs::path& d
                                       : language_json(config.language, source.dtype);
   atomic_write(dir / "config.json", json.dump(2) + "\n");
 
-  const auto tokenizer = tokenizer_path(source);
-  if (fs::is_directory(tokenizer)) {
-    for (const char* name : {"tokenizer.model", "tokenizer_config.json", "added_tokens.json",
-                             "special_tokens_map.json"}) {
-      copy_if_there(tokenizer / name, dir / name);
-    }
-  } else {
-    copy_if_there(tokenizer, dir / "tokenizer.model");
-  }
+  copy_tokenizer(source, dir);
   if (!config.has_vision) return;
   if (config.image_token_id != model.config().image_token_id &&
       !fs::exists(dir / "added_tokens.json")) {
     atomic_write(dir / "added_tokens.json",
                  Json{{"<image>", config.image_token_id}}.dump(2) + "\n");
   }
+  write_picture_settings(source, config.vision, dir);
+}
+
+void copy_tokenizer(const ModelConfig& source, const fs::path& dir) {
+  const auto tokenizer = tokenizer_path(source);
+  if (!fs::is_directory(tokenizer)) return copy_if_there(tokenizer, dir / "tokenizer.model");
+  for (const char* name : {"tokenizer.model", "tokenizer_config.json", "added_tokens.json",
+                           "special_tokens_map.json"}) {
+    copy_if_there(tokenizer / name, dir / name);
+  }
+}
+
+void write_picture_settings(const ModelConfig& source, const VisionConfig& config,
+                            const fs::path& dir) {
   const auto pictures = preprocessor_dir(source);
   for (const char* name : {"preprocessor_config.json", "processor_config.json"}) {
     if (!pictures.empty()) copy_if_there(pictures / name, dir / name);
   }
   if (!fs::exists(dir / "preprocessor_config.json") && !fs::exists(dir / "processor_config.json")) {
-    atomic_write(dir / "preprocessor_config.json", picture_json(config.vision).dump(2) + "\n");
+    atomic_write(dir / "preprocessor_config.json", picture_json(config).dump(2) + "\n");
   }
 }
 

@@ -15,6 +15,13 @@ namespace finer {
 /// say (not mlp2x) is named by the key `finer_projector`, which finer reads back.
 void save_model(const Llava& model, const ModelConfig& source, const std::filesystem::path& dir);
 
+/// Copies the base's SentencePiece model and the settings beside it.
+void copy_tokenizer(const ModelConfig& source, const std::filesystem::path& dir);
+
+/// Copies the base's picture settings; writes CLIP's where it has none.
+void write_picture_settings(const ModelConfig& source, const VisionConfig& config,
+                            const std::filesystem::path& dir);
+
 /// Hash that tells one base from another: settings, tokenizer, and name, size, first and last MiB
 /// of its weight files (not every byte: a base may be 100 GB). "from_scratch" models hash their
 /// settings and the seed.

@@ -74,7 +74,7 @@ std::string part_text(const std::vector<TrainedPart>& table,
                                        [&](const Trainable& t) { return t.part == row.name; });
     out << std::left << std::setw(11) << row.name << std::setw(8) << row.mode << std::right
         << std::setw(9) << tensors << std::setw(15) << readable_count(row.trainable)
-        << std::setw(15) << readable_count(row.total) << std::setw(10)
+        << std::setw(15) << readable_count(row.total) << " " << std::setw(9)
         << (row.trainable > 0 ? rate_text(row) : "-") << "\n";
   }
   return out.str();

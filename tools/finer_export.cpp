@@ -1,0 +1,51 @@
+#include "finer/core/error.h"
+#include "finer/export/export.h"
+#include "tools/cli.h"
+
+#include <CLI/CLI.hpp>
+
+#include <iostream>
+
+int main(int argc, char** argv) {
+  CLI::App app{"finer-export: writes a model and its adapter for other programs."};
+  app.set_version_flag("--version", finer::cli::version_text());
+  finer::ExportRequest request;
+  auto& from = request.from;
+  from.device = "cpu";
+  app.add_option("--model", from.model.llava,
+                 "llava-hf or original LLaVA directory; with the adapter of a run it may be left "
+                 "out");
+  app.add_option("--language", from.model.language, "Vicuna / LLaMA directory instead");
+  app.add_option("--vision", from.model.vision,
+                 "CLIP directory, with --language or an original LLaVA model");
+  app.add_option("--projector", from.model.projector, "mm_projector.bin or safetensors");
+  app.add_option("--tokenizer", from.model.tokenizer, "where it is not the model's own");
+  app.add_option("--adapter", from.adapter, "PEFT directory, run or checkpoint");
+  app.add_option("--format", request.format,
+                 "merged-hf: a llava-hf directory, the adapter merged; llava: original LLaVA's "
+                 "layout, the adapter merged; peft: the adapter, as PEFT writes it")
+      ->required();
+  app.add_option("--out", request.out, "new folder")->required();
+  app.add_option("--dtype", from.dtype,
+                 "float32 | bfloat16 | float16; default: what the base is stored in");
+  app.add_option("--vision-tower", request.vision_tower,
+                 "llava: hub id or directory that LLaVA is to load the tower from; default: "
+                 "OUT/vision_tower, which is written");
+  app.add_option("--prompts", request.num_prompts,
+                 "drawn prompts that are answered before and after merging; 0: none")
+      ->check(CLI::Range(int64_t{0}, int64_t{1024}))
+      ->capture_default_str();
+  app.add_option("--device", from.device, "auto | cpu | cuda | cuda:N")->capture_default_str();
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  return finer::cli::run("finer-export", [&] {
+    if (!from.model.llava.empty() && !from.model.language.empty())
+      throw finer::ConfigError("give --model or --language, not both");
+    finer::export_model(request);
+    std::cout << request.out.string() << std::endl;
+    return 0;
+  });
+}
