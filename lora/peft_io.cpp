@@ -25,7 +25,7 @@ namespace fs = std::filesystem;
 using Json = nlohmann::json;
 
 constexpr const char* kProjector = "multi_modal_projector.";
-constexpr const char* kFingerprint = "finer_base_";  // and the part's name: a key of the metadata
+constexpr const char* kBaseSample = "finer_base_";  // and the part's name: a key of the metadata
 
 bool starts_with(const std::string& text, const std::string& prefix) {
   return text.rfind(prefix, 0) == 0;
@@ -300,21 +300,17 @@ void save_adapter(Llava& model, const AdapterInfo& info, const fs::path& dir) {
   const bool has_vision = model.config().has_vision;
   std::map<std::string, std::string> metadata = info.finer;
   metadata["format"] = "pt";
-  for (const auto& [part, fingerprint] : base_fingerprints(model))
-    metadata[kFingerprint + part] = fingerprint;
+  if (!info.keeps_base) {
+    for (const auto& [part, sample] : base_samples(model)) metadata[kBaseSample + part] = sample;
+  }
 
   const auto parts = adapted_parts(model);
   if (parts.empty()) {
     FINER_CHECK(info.saves_projector, "an adapter directory holds adapters or the projector");
     std::map<std::string, at::Tensor> tensors;
     model.projector()->visit_weights([&](const std::string& name, const at::Tensor& slot) {
-      // multi_modal_projector.linear_N.x -> model.mm_projector.2(N-1).x
-      const std::string rest = name.substr(std::string("multi_modal_projector.linear_").size());
-      const auto dot = rest.find('.');
       const bool is_single = model.config().projector.kind == "linear";
-      const std::string index =
-          is_single ? "" : std::to_string(2 * (std::stoi(rest.substr(0, dot)) - 1)) + ".";
-      tensors["model.mm_projector." + index + rest.substr(dot + 1)] = slot.detach().to(at::kFloat);
+      tensors[original_projector_name(name, is_single)] = slot.detach().to(at::kFloat);
     });
     save_safetensors(dir / "mm_projector.safetensors", tensors, metadata);
     return;
@@ -411,16 +407,25 @@ AdapterInfo read_adapter_info(const fs::path& dir) {
   return info;
 }
 
+std::map<std::string, std::string> adapter_metadata(const fs::path& dir) {
+  const auto weights = dir / (fs::exists(dir / "adapter_config.json") ? "adapter_model.safetensors"
+                                                                      : "mm_projector.safetensors");
+  return fs::exists(weights) ? open_tensor_file(weights)->metadata()
+                             : std::map<std::string, std::string>();
+}
+
+AdapterContents adapter_contents(const fs::path& dir) {
+  const auto files = read_adapter_files(dir);
+  return {!files.layers.empty(), !files.projector.empty()};
+}
+
 std::string other_base(const Llava& model, const fs::path& dir) {
-  const auto config = dir / "adapter_config.json";
-  const auto weights =
-      dir / (fs::exists(config) ? "adapter_model.safetensors" : "mm_projector.safetensors");
-  if (!fs::exists(weights)) return "";
-  const auto metadata = open_tensor_file(weights)->metadata();
-  for (const auto& [part, fingerprint] : base_fingerprints(model)) {
-    const auto recorded = metadata.find(kFingerprint + part);
-    if (recorded == metadata.end() || recorded->second == fingerprint) continue;
-    const auto base = fs::exists(config) ? read_adapter_info(dir).base_model : "";
+  const auto metadata = adapter_metadata(dir);
+  for (const auto& [part, sample] : base_samples(model)) {
+    const auto recorded = metadata.find(kBaseSample + part);
+    if (recorded == metadata.end() || is_same_base(recorded->second, sample)) continue;
+    const auto base =
+        fs::exists(dir / "adapter_config.json") ? read_adapter_info(dir).base_model : "";
     return dir.string() + ": was trained on another base" + (base.empty() ? "" : ", " + base) +
            "; the " + part + " weights of this one are not those";
   }

@@ -17,6 +17,7 @@ struct AdapterInfo {
   std::string base_model;                    // base_model_name_or_path
   bool saves_projector = false;              // under modules_to_save
   std::map<std::string, std::string> finer;  // own facts (versions), in the file's metadata
+  bool keeps_base = false;  // `finer` says which base it was trained on, not the model at hand
 };
 
 /// Writes `adapter_model.safetensors` and `adapter_config.json` as PEFT does, float32:
@@ -34,6 +35,15 @@ void save_adapter(Llava& model, const AdapterInfo& info, const std::filesystem::
 /// Throws: CheckpointError for another kind of adapter (DoRA, bias, layer replication, ...) by
 /// name.
 AdapterInfo read_adapter_info(const std::filesystem::path& dir);
+
+/// The metadata of a directory's weights; empty where the file has none.
+std::map<std::string, std::string> adapter_metadata(const std::filesystem::path& dir);
+
+/// What a directory holds. Throws: CheckpointError.
+struct AdapterContents {
+  bool has_lora = false, has_projector = false;
+};
+AdapterContents adapter_contents(const std::filesystem::path& dir);
 
 /// An adapter fits every base of the same shape, and means something on one of them: a sentence
 /// where the metadata of a directory that finer wrote name another base than the model's, else

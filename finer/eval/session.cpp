@@ -36,7 +36,16 @@ bool names_a_model(const ModelConfig& model) {
 ModelConfig base_of(const SessionConfig& config, const std::optional<Recipe>& recipe) {
   if (names_a_model(config.model) || recipe) {
     auto model = names_a_model(config.model) ? config.model : recipe->model;
-    if (!config.model.tokenizer.empty()) model.tokenizer = config.model.tokenizer;
+    for (const auto part :
+         {&ModelConfig::tokenizer, &ModelConfig::vision, &ModelConfig::projector}) {
+      if (!(config.model.*part).empty()) model.*part = config.model.*part;
+    }
+    if (!config.model.vision.empty()) {
+      const auto kind = base_kind(model);
+      if (kind == BaseKind::kLlavaHf || kind == BaseKind::kFromScratch)
+        throw ConfigError("vision: " + model.vision +
+                          " does nothing: the base has a vision tower of its own");
+    }
     if (!config.dtype.empty()) model.dtype = config.dtype;
     dtype_from_name(model.dtype);  // before anything is read
     return model;
@@ -90,7 +99,19 @@ fs::path adapter_folder(const fs::path& dir) {
     throw CheckpointError(
         dir.string() + ": is a run of full tuning; use its model folder as the base (model.llava)");
   }
-  return fs::is_directory(dir / "adapter") ? dir / "adapter" : dir;
+  const auto folder = fs::is_directory(dir / "adapter") ? dir / "adapter" : dir;
+  for (const auto& checkpoint : {dir, dir / ".."}) {
+    if (fs::exists(checkpoint / "optimizer.safetensors") && !fs::exists(checkpoint / "COMPLETE")) {
+      throw CheckpointError(dir.string() +
+                            ": is of a checkpoint that is not complete (no COMPLETE marker)");
+    }
+  }
+  if (!fs::exists(folder / "adapter_config.json") &&
+      !fs::exists(folder / "mm_projector.safetensors") && fs::is_directory(dir / "checkpoints")) {
+    throw CheckpointError(dir.string() +
+                          ": is a run that has not ended; name one of its checkpoints");
+  }
+  return folder;
 }
 
 void add_adapter(Llava& model, const fs::path& dir) {

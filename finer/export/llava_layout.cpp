@@ -3,10 +3,12 @@
 #include "finer/core/atomic_file.h"
 #include "finer/core/error.h"
 #include "finer/io/tensor_file.h"
+#include "finer/io/weight_names.h"
 #include "finer/model/hf_json.h"
 #include "finer/model/load.h"
 #include "finer/model/save.h"
 
+#include <cctype>
 #include <map>
 
 namespace finer {
@@ -18,15 +20,7 @@ using Json = nlohmann::json;
 using Tensors = std::map<std::string, at::Tensor>;
 
 const std::string kLanguage = "language_model.", kVision = "vision_tower.",
-                  kProjector = "multi_modal_projector.linear_";
-
-// Layer N of a projector is number 2 (N - 1) of a Sequential; a single layer is the projector.
-std::string projector_name(const std::string& rest, const std::string& kind) {
-  const auto dot = rest.find('.');
-  const std::string index =
-      kind == "linear" ? "" : std::to_string(2 * (std::stoi(rest.substr(0, dot)) - 1)) + ".";
-  return "model.mm_projector." + index + rest.substr(dot + 1);
-}
+                  kProjector = "multi_modal_projector.";
 
 void write_json(const fs::path& file, const Json& json) { atomic_write(file, json.dump(2) + "\n"); }
 
@@ -34,10 +28,7 @@ void write_tower(Tensors tower, const Llava& model, const ModelConfig& source,
                  const fs::path& dir) {
   fs::create_directories(dir);
   const auto& config = model.config().vision;
-  const auto options = at::TensorOptions().dtype(dtype_from_name(source.dtype));
-  // the class asks for it, and nothing uses it
-  tower["vision_model.post_layernorm.weight"] = at::ones({config.width}, options);
-  tower["vision_model.post_layernorm.bias"] = at::zeros({config.width}, options);
+  add_unused_norm(tower, "vision_model.", config.width, dtype_from_name(source.dtype));
   save_safetensors(dir / "model.safetensors", tower, {{"format", "pt"}});
   auto json = vision_json(config, model.num_vision_layers());
   json["architectures"] = {"CLIPVisionModel"};
@@ -48,10 +39,31 @@ void write_tower(Tensors tower, const Llava& model, const ModelConfig& source,
 
 }  // namespace
 
+void check_llava_layout(const LlavaConfig& config) {
+  if (!config.has_vision)
+    throw ConfigError(
+        "--format llava: the model has no vision tower; merged-hf writes a LLaMA directory");
+  if (!config.projector.bias)
+    throw ConfigError("--format llava: the projector has no biases, and original LLaVA's has");
+}
+
+std::string misleading_name(const std::string& folder) {
+  std::string name = folder;
+  for (auto& c : name) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  for (const char* other : {"mpt", "mistral"}) {
+    if (name.find(other) != std::string::npos)
+      return folder + ": LLaVA takes a folder with \"" + other +
+             "\" in its name for another kind of model; rename it";
+  }
+  if (name.find("llava") != std::string::npos) return "";
+  return folder +
+         ": LLaVA loads the vision tower only where \"llava\" is in the folder's name; rename it";
+}
+
 void save_llava_layout(const Llava& model, const ModelConfig& source, const LlavaLayout& layout,
                        const fs::path& dir) {
   const auto& config = model.config();
-  FINER_CHECK(config.has_vision, "original LLaVA has no layout for a model of text alone");
+  check_llava_layout(config);
   const bool writes_tower = layout.vision_tower.empty();
   const auto dtype = dtype_from_name(source.dtype);
   Tensors tensors, tower;
@@ -63,7 +75,7 @@ void save_llava_layout(const Llava& model, const ModelConfig& source, const Llav
     } else if (name.rfind(kLanguage, 0) == 0) {
       tensors["model." + rest(kLanguage)] = value;
     } else if (name.rfind(kProjector, 0) == 0) {
-      tensors[projector_name(rest(kProjector), config.projector.kind)] = value;
+      tensors[original_projector_name(name, config.projector.kind == "linear")] = value;
     } else if (writes_tower) {
       tower["vision_model." + rest(kVision)] = value;
     }
@@ -77,13 +89,17 @@ void save_llava_layout(const Llava& model, const ModelConfig& source, const Llav
        {"mm_vision_tower", writes_tower ? layout.named_dir + "/vision_tower" : layout.vision_tower},
        {"mm_hidden_size", config.vision.width},
        {"mm_projector_type", config.projector.kind},
-       {"mm_vision_select_layer", writes_tower ? -1 : config.feature_layer},
+       // hidden_states[N] is the N-th layer's output, of a whole tower as of one that ends there
+       {"mm_vision_select_layer", model.num_vision_layers()},
        {"mm_vision_select_feature", config.keep_class_token ? "cls_patch" : "patch"},
        {"mm_use_im_start_end", false},
        {"mm_use_im_patch_token", false},
        {"use_mm_proj", true},
        {"tune_mm_mlp_adapter", false},
        {"image_aspect_ratio", layout.image_aspect == "pad" ? Json("pad") : Json(nullptr)}});
+  // LLaVA pins transformers 4.37, which knows linear scaling by "type" alone
+  if (config.language.rope_scaling == "linear")
+    json["rope_scaling"] = {{"type", "linear"}, {"factor", config.language.rope_factor}};
   write_json(dir / "config.json", json);
   copy_tokenizer(source, dir);
   if (writes_tower) write_tower(std::move(tower), model, source, dir / "vision_tower");

@@ -14,6 +14,14 @@ struct LlavaLayout {
   std::string image_aspect = "pad";  // pad | crop
 };
 
+/// Throws: ConfigError for what original LLaVA has no layout for: a model of text alone, a
+/// projector without biases.
+void check_llava_layout(const LlavaConfig& config);
+
+/// A sentence where LLaVA would take the folder for another kind of model, since it goes by names
+/// (builder.py); else empty.
+std::string misleading_name(const std::string& folder);
+
 /// Writes a LLaVA of haotian-liu/LLaVA: `config.json` with the `mm_*` keys, `model.safetensors`
 /// with `model.layers...`, `model.mm_projector.N...`, `lm_head`, the tokenizer, and the vision
 /// tower as a CLIP directory, as far as it is built (its last layer is then the one whose features

@@ -67,4 +67,12 @@ std::optional<std::string> canonical_weight_name(const std::string& published) {
   return std::nullopt;
 }
 
+std::string original_projector_name(const std::string& canonical, bool is_single) {
+  const std::string rest = canonical.substr(std::string("multi_modal_projector.linear_").size());
+  const auto dot = rest.find('.');
+  const std::string index =
+      is_single ? "" : std::to_string(2 * (std::stoi(rest.substr(0, dot)) - 1)) + ".";
+  return "model.mm_projector." + index + rest.substr(dot + 1);
+}
+
 }  // namespace finer

@@ -15,4 +15,9 @@ namespace finer {
 /// (rotary tables, position ids, CLIP's text half); nullopt an unknown name.
 std::optional<std::string> canonical_weight_name(const std::string& published);
 
+/// The name of a projector's weight in original LLaVA: layer N of several is number 2 (N - 1) of a
+/// Sequential, a single one is the projector. canonical: `multi_modal_projector.linear_N.x`;
+/// returns `model.mm_projector.K.x` or `model.mm_projector.x`.
+std::string original_projector_name(const std::string& canonical, bool is_single);
+
 }  // namespace finer

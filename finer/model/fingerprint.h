@@ -8,8 +8,12 @@
 namespace finer {
 
 /// What tells a base from another of the same shape: for "language" and, where there is one,
-/// "vision", a hash of 16 values of every weight. Values are rounded to bfloat16, so that dtype,
-/// device, file format and shards do not matter. Adapters and the projector do not count.
-std::map<std::string, std::string> base_fingerprints(const Llava& model);
+/// "vision", four values of every weight as bfloat16, four hexadecimal digits each. Adapters, the
+/// projector, and embedding and head, whose rows layouts pad, do not count.
+std::map<std::string, std::string> base_samples(const Llava& model);
+
+/// Whether two samples are of the same weights, in whichever dtype they were held: by way of float16
+/// a value in thirty comes out one step off.
+bool is_same_base(const std::string& sample, const std::string& other);
 
 }  // namespace finer

@@ -1,7 +1,5 @@
 #include "finer/model/hf_json.h"
 
-#include "finer/image/preprocess.h"
-
 namespace finer {
 
 using Json = nlohmann::json;
@@ -59,21 +57,31 @@ Json llava_json(const LlavaConfig& c, int64_t built_layers, const std::string& d
   return json;
 }
 
-Json picture_json(const VisionConfig& vision) {
-  const PreprocessConfig c;
+Json picture_json(const PreprocessConfig& c) {
+  const Json size = c.resize_shortest_px > 0
+                        ? Json{{"shortest_edge", c.resize_shortest_px}}
+                        : Json{{"height", c.resize_height_px}, {"width", c.resize_width_px}};
   return {{"image_processor_type", "CLIPImageProcessor"},
           {"processor_class", "LlavaProcessor"},
-          {"do_resize", true},
-          {"size", {{"shortest_edge", vision.image_side_px}}},
+          {"do_resize", c.do_resize},
+          {"size", size},
           {"resample", 3},
-          {"do_center_crop", true},
-          {"crop_size", {{"height", vision.image_side_px}, {"width", vision.image_side_px}}},
-          {"do_rescale", true},
+          {"do_center_crop", c.do_center_crop},
+          {"crop_size", {{"height", c.crop_height_px}, {"width", c.crop_width_px}}},
+          {"do_rescale", c.do_rescale},
           {"rescale_factor", c.rescale_factor},
-          {"do_normalize", true},
+          {"do_normalize", c.do_normalize},
           {"image_mean", c.mean},
           {"image_std", c.std},
           {"do_convert_rgb", true}};
+}
+
+Json processor_json(const LlavaConfig& c) {
+  return {{"processor_class", "LlavaProcessor"},
+          {"image_token", "<image>"},
+          {"patch_size", c.vision.patch_side_px},
+          {"num_additional_image_tokens", 1},  // the class token
+          {"vision_feature_select_strategy", c.keep_class_token ? "full" : "default"}};
 }
 
 }  // namespace finer

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "finer/image/preprocess.h"
 #include "finer/model/config.h"
 
 #include <nlohmann/json.hpp>
@@ -18,7 +19,10 @@ nlohmann::json vision_json(const VisionConfig& config, int64_t built_layers);
 nlohmann::json llava_json(const LlavaConfig& config, int64_t built_layers,
                           const std::string& dtype);
 
-/// `preprocessor_config.json` of pictures as CLIP sees them.
-nlohmann::json picture_json(const VisionConfig& config);
+/// `preprocessor_config.json` of pictures that are prepared so.
+nlohmann::json picture_json(const PreprocessConfig& config);
+
+/// `processor_config.json` of a llava-hf directory: how many places a picture takes in the text.
+nlohmann::json processor_json(const LlavaConfig& config);
 
 }  // namespace finer

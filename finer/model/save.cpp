@@ -50,6 +50,24 @@ void copy_if_there(const fs::path& from, const fs::path& to) {
   atomic_write(to, bytes);
 }
 
+void write_json(const fs::path& file, const Json& json) { atomic_write(file, json.dump(2) + "\n"); }
+
+// Where the mark of pictures is new: transformers reads it from `added_tokens_decoder` where the
+// settings have one, else from `added_tokens.json`.
+void add_image_token(const fs::path& dir, int64_t id) {
+  if (!fs::exists(dir / "added_tokens.json"))
+    write_json(dir / "added_tokens.json", Json{{"<image>", id}});
+  const auto settings = dir / "tokenizer_config.json";
+  if (!fs::exists(settings)) return;
+  std::ifstream stream(settings);
+  auto json = Json::parse(stream, nullptr, false);
+  if (!json.is_object() || !json.contains("added_tokens_decoder")) return;
+  json["added_tokens_decoder"][std::to_string(id)] = {{"content", "<image>"}, {"lstrip", false},
+                                                      {"normalized", false},  {"rstrip", false},
+                                                      {"single_word", false}, {"special", true}};
+  write_json(settings, json);
+}
+
 }  // namespace
 
 void save_model(const Llava& model, const ModelConfig& source, const fs::path& dir) {
@@ -67,26 +85,26 @@ void save_model(const Llava& model, const ModelConfig& source, const fs::path& d
     }
     tensors[published_name(name, config.has_vision)] = value;
   });
-  if (config.has_vision) {  // the class asks for it, and nothing uses it
-    const auto options = at::TensorOptions().dtype(dtype);
-    tensors["vision_tower.vision_model.post_layernorm.weight"] =
-        at::ones({config.vision.width}, options);
-    tensors["vision_tower.vision_model.post_layernorm.bias"] =
-        at::zeros({config.vision.width}, options);
-  }
+  if (config.has_vision)
+    add_unused_norm(tensors, "vision_tower.vision_model.", config.vision.width, dtype);
   save_safetensors(dir / "model.safetensors", tensors, {{"format", "pt"}});
   const auto json = config.has_vision ? llava_json(config, model.num_vision_layers(), source.dtype)
                                       : language_json(config.language, source.dtype);
-  atomic_write(dir / "config.json", json.dump(2) + "\n");
+  write_json(dir / "config.json", json);
 
   copy_tokenizer(source, dir);
   if (!config.has_vision) return;
-  if (config.image_token_id != model.config().image_token_id &&
-      !fs::exists(dir / "added_tokens.json")) {
-    atomic_write(dir / "added_tokens.json",
-                 Json{{"<image>", config.image_token_id}}.dump(2) + "\n");
+  if (config.language.vocab_size != model.config().language.vocab_size)
+    add_image_token(dir, config.image_token_id);
+  const auto pictures = preprocessor_dir(source);
+  if (!pictures.empty()) {
+    for (const char* name : {"preprocessor_config.json", "processor_config.json"})
+      copy_if_there(pictures / name, dir / name);
   }
-  write_picture_settings(source, config.vision, dir);
+  if (!fs::exists(dir / "preprocessor_config.json") && !fs::exists(dir / "processor_config.json"))
+    write_picture_settings(source, config.vision, dir);
+  if (!fs::exists(dir / "processor_config.json"))
+    write_json(dir / "processor_config.json", processor_json(config));
 }
 
 void copy_tokenizer(const ModelConfig& source, const fs::path& dir) {
@@ -100,13 +118,14 @@ void copy_tokenizer(const ModelConfig& source, const fs::path& dir) {
 
 void write_picture_settings(const ModelConfig& source, const VisionConfig& config,
                             const fs::path& dir) {
-  const auto pictures = preprocessor_dir(source);
-  for (const char* name : {"preprocessor_config.json", "processor_config.json"}) {
-    if (!pictures.empty()) copy_if_there(pictures / name, dir / name);
-  }
-  if (!fs::exists(dir / "preprocessor_config.json") && !fs::exists(dir / "processor_config.json")) {
-    atomic_write(dir / "preprocessor_config.json", picture_json(config).dump(2) + "\n");
-  }
+  write_json(dir / "preprocessor_config.json",
+             picture_json(PreprocessConfig::load(preprocessor_dir(source), config.image_side_px)));
+}
+
+void add_unused_norm(std::map<std::string, at::Tensor>& tensors, const std::string& prefix,
+                     int64_t width, at::ScalarType dtype) {
+  tensors[prefix + "post_layernorm.weight"] = at::ones({width}, dtype);
+  tensors[prefix + "post_layernorm.bias"] = at::zeros({width}, dtype);
 }
 
 uint64_t base_hash(const ModelConfig& source, uint64_t seed) {

@@ -2,7 +2,11 @@
 
 #include "finer/model/llava.h"
 
+#include <ATen/core/Tensor.h>
+
 #include <filesystem>
+#include <map>
+#include <string>
 
 namespace finer {
 
@@ -18,9 +22,13 @@ void save_model(const Llava& model, const ModelConfig& source, const std::filesy
 /// Copies the base's SentencePiece model and the settings beside it.
 void copy_tokenizer(const ModelConfig& source, const std::filesystem::path& dir);
 
-/// Copies the base's picture settings; writes CLIP's where it has none.
+/// Writes `preprocessor_config.json` with the base's picture settings; CLIP's where it has none.
 void write_picture_settings(const ModelConfig& source, const VisionConfig& config,
                             const std::filesystem::path& dir);
+
+/// The norm behind CLIP's last layer, which classes ask for and LLaVA does not use: ones and zeros.
+void add_unused_norm(std::map<std::string, at::Tensor>& tensors, const std::string& prefix,
+                     int64_t width, at::ScalarType dtype);
 
 /// Hash that tells one base from another: settings, tokenizer, and name, size, first and last MiB
 /// of its weight files (not every byte: a base may be 100 GB). "from_scratch" models hash their

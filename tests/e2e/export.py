@@ -32,15 +32,26 @@ def body(test):
     chat("checkpoint", "--model", world / "checkpoint")
     export("llava", "--adapter", run / "adapter", "--format", "llava")
     chat("llava", "--model", world / "llava", "--vision", world / "llava" / "vision_tower")
-    export("peft", "--adapter", run, "--format", "peft")
+    export("peft", "--adapter", run / "checkpoints" / "step-20", "--format", "peft")
+    (world / "peft" / "recipe.yaml").write_bytes((run / "recipe.yaml").read_bytes())
+    chat("peft", "--adapter", world / "peft")
     # the way back: what was written is a base like any other
     export("back", "--model", world / "llava", "--vision", world / "llava" / "vision_tower", "--format", "merged-hf")
     chat("back", "--model", world / "back")
 
     err = export("merged", "--adapter", run, "--format", "merged-hf", code=2)
+    test.check(sorted(p.name for p in world.iterdir() if "partial" in p.name) == [], "an export left its partial folder")
     test.check("is there already" in err and err.count("\n") == 1, f"a folder that is in use: {err!r}")
     err = export("x", "--adapter", run, "--format", "ggml", code=2)
     test.check("--format" in err and "merged-hf" in err, f"a format that is not there: {err!r}")
+    # a checkpoint that was being written, and somebody's folder beside the new one
+    torn = run / "checkpoints" / "step-20" / "COMPLETE"
+    torn.unlink()
+    for part in ("", "adapter"):
+        err = export("x", "--adapter", torn.parent / part, "--format", "merged-hf", code=2)
+        test.check("not complete" in err, f"a torn checkpoint: {err!r}")
+    err = export("x", "--adapter", run, "--projector", "nowhere.bin", "--format", "merged-hf", code=2)
+    test.check("nowhere.bin" in err, f"a projector that is not there: {err!r}")
     err = export("x", "--adapter", "nowhere", "--format", "peft", code=2)
     test.check("nowhere" in err, f"an adapter that is not there: {err!r}")
     err = export("x", "--format", "merged-hf", code=2)

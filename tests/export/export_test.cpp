@@ -2,15 +2,21 @@
 
 #include "finer/core/error.h"
 #include "finer/export/drawn_prompts.h"
+#include "finer/export/llava_layout.h"
 #include "finer/io/tensor_file.h"
-#include "finer/model/hf_config.h"
+#include "finer/model/save.h"
+#include "lora/peft_io.h"
 #include "tests/core/temporary_folder.h"
 #include "tests/model/tiny_llava.h"
 
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <fstream>
+#include <limits>
+#include <string>
+#include <vector>
 
 namespace finer {
 
@@ -23,6 +29,7 @@ using Catch::Matchers::EndsWith;
 ExportRequest request_of(const std::string& format, const fs::path& out) {
   ExportRequest request;
   request.from.model.llava = golden_path("model/llava");
+  request.from.model.tokenizer = golden_path("text/tiny.model");
   request.from.adapter = golden_path("lora/full");
   request.from.device = "cpu";
   request.format = format;
@@ -49,6 +56,14 @@ std::string refusal(const ExportRequest& request) {
   return "";
 }
 
+std::vector<std::string> entries(const fs::path& folder) {
+  std::vector<std::string> out;
+  for (const auto& entry : fs::directory_iterator(folder))
+    out.push_back(entry.path().filename().string());
+  std::sort(out.begin(), out.end());
+  return out;
+}
+
 nlohmann::json json_of(const fs::path& file) {
   std::ifstream stream(file);
   return nlohmann::json::parse(stream);
@@ -73,7 +88,7 @@ TEST_CASE("what is exported answers as base and adapter do", "[export]") {
     CHECK(difference(picture_logits(config), expected) < 5e-6);
     const auto json = json_of(folder / "out" / "config.json");
     CHECK(json.at("mm_vision_tower") == config.model.vision);
-    CHECK(json.at("mm_vision_select_layer") == -1);
+    CHECK(json.at("mm_vision_select_layer") == tiny_llava()->num_vision_layers());
     CHECK(json.at("image_aspect_ratio") == "pad");
     const auto file = open_tensor_file(folder / "out" / "model.safetensors");
     CHECK(file->tensors().count("model.mm_projector.2.bias") == 1);
@@ -88,7 +103,7 @@ TEST_CASE("what is exported answers as base and adapter do", "[export]") {
     CHECK(json_of(folder / "out" / "adapter_config.json").at("base_model_name_or_path") ==
           config.model.llava);
   }
-  CHECK_FALSE(fs::exists(folder / "out.partial"));
+  CHECK(entries(folder.path()) == std::vector<std::string>{"out"});
 }
 
 TEST_CASE("a tower that LLaVA has is named, not written", "[export]") {
@@ -98,8 +113,11 @@ TEST_CASE("a tower that LLaVA has is named, not written", "[export]") {
   export_model(request);
   const auto json = json_of(folder / "out" / "config.json");
   CHECK(json.at("mm_vision_tower") == request.vision_tower);
-  CHECK(json.at("mm_vision_select_layer") == read_model_config(tiny_model()).feature_layer);
+  CHECK(json.at("mm_vision_select_layer") == tiny_llava()->num_vision_layers());
   CHECK_FALSE(fs::exists(folder / "out" / "vision_tower"));
+  request.from.adapter = golden_path("lora/vision");  // would be lost
+  request.out = folder / "vision";
+  CHECK_THAT(refusal(request), Contains("the adapter changes the vision tower"));
 }
 
 TEST_CASE("an export is in the dtype of the base, or in the one asked for", "[export]") {
@@ -125,7 +143,7 @@ TEST_CASE("a model of text alone is written as a LLaMA directory", "[export]") {
   ExportRequest request;
   request.from.model.use_from_scratch = true;
   request.from.model.from_scratch.has_vision = false;
-  request.from.model.from_scratch.language = {.vocab_size = 40,
+  request.from.model.from_scratch.language = {.vocab_size = 64,
                                               .width = 16,
                                               .mlp_width = 24,
                                               .num_layers = 1,
@@ -133,7 +151,7 @@ TEST_CASE("a model of text alone is written as a LLaMA directory", "[export]") {
                                               .num_kv_heads = 1,
                                               .head_size = 8,
                                               .max_positions = 64};
-  request.from.model.tokenizer = golden_path("text/llama.model");
+  request.from.model.tokenizer = golden_path("text/tiny.model");
   request.from.device = "cpu";
   request.format = "merged-hf";
   request.out = folder / "out";
@@ -163,11 +181,20 @@ TEST_CASE("requests that cannot be met are refused before anything is written", 
     request.format = "merged";
     CHECK_THAT(refusal(request), Contains("--format: \"merged\" is not known"));
   }
-  SECTION("a folder that is in use") {
-    request.out = folder.path();
+  SECTION("a folder that is there") {
+    fs::create_directory(folder / "out");
+    CHECK_THAT(refusal(request), EndsWith("is there already; expected a new folder"));
+    fs::remove(folder / "out");
+  }
+  SECTION("a link to nowhere") {
+    fs::create_directory_symlink(folder / "gone", folder / "link");
+    request.out = folder / "link";
+    CHECK_THAT(refusal(request), EndsWith("is there already; expected a new folder"));
+  }
+  SECTION("a place in a file") {
     std::ofstream(folder / "file") << "x";
-    CHECK_THAT(refusal(request),
-               EndsWith("is there already; expected a new folder, or an empty one"));
+    request.out = folder / "file" / "out";
+    CHECK_THAT(refusal(request), Contains("file/out: "));
   }
   SECTION("PEFT's layout of nothing") {
     request.format = "peft";
@@ -186,8 +213,66 @@ TEST_CASE("requests that cannot be met are refused before anything is written", 
     request.from.dtype = "int4";
     CHECK_THAT(refusal(request), Contains("dtype \"int4\" is unknown"));
   }
+  SECTION("a tokenizer that is not there") {
+    request.from.model.tokenizer = folder / "nowhere";
+    CHECK_THAT(refusal(request), Contains("nowhere"));
+  }
+  SECTION("a tower beside one's own") {
+    request.from.model.vision = folder / "clip";
+    CHECK_THAT(refusal(request), Contains("the base has a vision tower of its own"));
+  }
+  SECTION("a projector alone, for PEFT") {
+    request.format = "peft";
+    request.from.adapter = folder / "projector";
+    const auto model = tiny_llava();
+    lora::save_adapter(*model, {.saves_projector = true}, request.from.adapter);
+    CHECK_THAT(refusal(request), Contains("holds a projector alone"));
+  }
+  SECTION("an adapter with a hole") {
+    const auto model = tiny_llava();
+    lora::load_adapter(*model, golden_path("lora/full"));
+    model->language().linears()[0]->adapter()->A.fill_(std::numeric_limits<float>::quiet_NaN());
+    auto info = lora::read_adapter_info(golden_path("lora/full"));
+    lora::save_adapter(*model, info, folder / "broken");
+    request.from.adapter = folder / "broken";
+    CHECK_THAT(refusal(request), Contains("merged weights are not all finite"));
+  }
   CHECK_FALSE(fs::exists(folder / "out"));
-  CHECK_FALSE(fs::exists(folder / "out.partial"));
+  for (const auto& name : entries(folder.path())) CHECK(name.find("partial") == std::string::npos);
+}
+
+TEST_CASE("PEFT's layout keeps the adapter's values and what it says of its base", "[export]") {
+  const TemporaryFolder folder;
+  const auto model = tiny_llava();
+  lora::load_adapter(*model, golden_path("lora/full"));
+  auto info = lora::read_adapter_info(golden_path("lora/full"));
+  info.saves_projector = true;
+  lora::save_adapter(*model, info, folder / "ours");
+  auto base = tiny_model();
+  base.dtype = "bfloat16";
+  auto changed = load_llava(base, at::kCPU, 0);
+  changed->language().linears()[3]->weight().mul_(1.5);
+  save_model(*changed, base, folder / "half");
+  auto request = request_of("peft", folder / "out");
+  request.from.model.llava = (folder / "half").string();
+  request.from.adapter = folder / "ours";
+  export_model(request);
+  const auto before = open_tensor_file(folder / "ours" / "adapter_model.safetensors");
+  const auto after = open_tensor_file(folder / "out" / "adapter_model.safetensors");
+  for (const auto& [name, tensor] : before->tensors()) {
+    INFO(name);
+    CHECK(at::equal(before->read(name), after->read(name)));
+  }
+  for (const char* key : {"finer_base_language", "finer_base_vision"})
+    CHECK(after->metadata().at(key) == before->metadata().at(key));
+  CHECK_FALSE(lora::other_base(*changed, folder / "out").empty());
+  CHECK(lora::read_adapter_info(folder / "out").base_model == info.base_model);
+}
+
+TEST_CASE("what LLaVA makes of a folder's name", "[export]") {
+  CHECK(misleading_name("my-LLaVA-7b").empty());
+  CHECK_THAT(misleading_name("finer-7b"), Contains("only where \"llava\" is in"));
+  CHECK_THAT(misleading_name("llava-prompted"), Contains("\"mpt\""));
 }
 
 }  // namespace finer

@@ -16,7 +16,8 @@ TEST_CASE("a merged adapter equals an attached one, and leaves no adapter behind
     const auto model = tiny_llava();
     const auto before = weights_of(*model);
     load_adapter(*model, golden_path("lora/" + name));
-    merge(*model);
+    const auto norms = merge(*model);
+    CHECK(norms.lost < 1e-5 * norms.update);
     CHECK(adapted_linears(*model).empty());
     const auto input = packed_input({g.at("picture.ids")}, g.at("picture.pixels"));
     CHECK(difference(logits_of(*model, input), expected.at("picture.logits")) < 5e-6);
@@ -34,7 +35,7 @@ TEST_CASE("merging rounds once, to the base's dtype", "[lora]") {
   load_adapter(*model, golden_path("lora/full"));
   const std::string name = "language_model.layers.1.mlp.up_proj";
   const auto before = weights_of(*model).at(name + ".weight").to(at::kFloat);
-  merge(*model);
+  const auto norms = merge(*model);
   const auto file = golden("lora/full/adapter_model.safetensors");
   const auto A = file.at("base_model.model.model." + name + ".lora_A.weight");
   const auto B = file.at("base_model.model.model." + name + ".lora_B.weight");
@@ -44,6 +45,9 @@ TEST_CASE("merging rounds once, to the base's dtype", "[lora]") {
   // equal but for sums that fall on the middle of two bfloat16
   CHECK(found.ne(expected).sum().item<int64_t>() <= 2);
   CHECK(difference(found, expected) < 0.005);
+  CHECK(norms.update > 0);
+  CHECK(norms.lost > 1e-4 * norms.update);
+  CHECK(norms.lost < 0.1 * norms.update);
 }
 
 }  // namespace finer::lora

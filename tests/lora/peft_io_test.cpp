@@ -479,9 +479,11 @@ TEST_CASE("an adapter knows the base that it was trained on", "[lora]") {
   CHECK(other_base(*tiny_llava(), folder.path()).empty());
   CHECK(other_base(*model, golden_path("lora/full")).empty());  // PEFT's: nothing is recorded
 
-  auto in_16_bits = tiny_model();
-  in_16_bits.dtype = "bfloat16";
-  CHECK(other_base(*load_llava(in_16_bits, at::kCPU, 0), folder.path()).empty());
+  for (const char* dtype : {"bfloat16", "float16"}) {
+    auto in_16_bits = tiny_model();
+    in_16_bits.dtype = dtype;
+    CHECK(other_base(*load_llava(in_16_bits, at::kCPU, 0), folder.path()).empty());
+  }
 
   const auto changed = tiny_llava();
   changed->projector()->linears()[0]->weight().add_(1);

@@ -5,22 +5,28 @@
 
 PEFT writes an adapter whose B is not zero, with the projector. finer-export merges it (merged-hf): transformers' logits
 of that are to be PEFT's, and its weights those of PEFT's merge_and_unload. finer-export --format peft writes the adapter
-anew: PEFT's logits on it are to stay as they were. In bfloat16 the merged weights are PEFT's, but for ties of rounding."""
+anew: PEFT's logits on it are to stay as they were. In bfloat16 the merged weights are PEFT's, but for ties of rounding.
+An original LLaVA and a model in parts become llava-hf: transformers' processor reads them, and logits are as DIR's."""
 import argparse
+import json
 import shutil
 import sys
 from pathlib import Path
 
 import torch
-from transformers import LlavaForConditionalGeneration
+from PIL import Image
+from transformers import AutoProcessor, LlavaForConditionalGeneration
 
 import conversation
 import finer_program
 import llava
+from layouts import VICUNA_VOCAB
 from logits import reference_logits
 from peft_run import write_initial_adapter
 from pictures import load_processor, pixels_of
 from samples import mixed_set
+
+FLAGS = {"llava": "model", "language": "language", "vision": "vision", "projector": "projector"}
 
 
 def export(out, *arguments):
@@ -31,6 +37,12 @@ def export(out, *arguments):
 
 def gap(want, have):
     return max(((a - b[:, :a.shape[1]]).abs().max() / a.abs().max()).item() for a, b in zip(want, have))
+
+
+def inputs_by_processor(model_dir, picture):
+    """As a user of transformers would ask: text with a mark, and a picture."""
+    processor = AutoProcessor.from_pretrained(model_dir, use_fast=False)
+    return processor(images=Image.open(picture).convert("RGB"), text="USER: <image>\nWhat is it? ASSISTANT:", return_tensors="pt")
 
 
 def merged_by_peft(model_dir, adapter, dtype):
@@ -79,6 +91,19 @@ def main():
             num_off += (value != have[name]).sum().item()
     check(have["lm_head.weight"].dtype == torch.bfloat16, "bfloat16 where it was asked for")
     check(num_values > 0 and num_off < 0.02 * num_values, f"merged in bfloat16: {num_off} of {num_values} values are not PEFT's")
+    layouts = json.loads((args.model.parent / "layouts.json").read_text())
+    picture = next(data.parent / row["image"] for row in rows if "image" in row)
+    base = llava.load(args.model)
+    for layout in ("original", "parts"):
+        source = [x for key, value in layouts[layout].items() for x in (f"--{FLAGS[key]}", args.model.parent / value)]
+        out = export(args.work / layout, *source, "--format", "merged-hf")
+        inputs, model = inputs_by_processor(out, picture), llava.load_base(out)
+        marks = (inputs["input_ids"] == model.config.image_token_index).sum().item()
+        check(marks == llava.image_positions(base), f"{layout} as llava-hf: the processor makes {marks} places for a picture")
+        with torch.no_grad():
+            want, have = (one(**inputs).logits[0, :, :VICUNA_VOCAB] for one in (base, model))  # rows behind are of no token
+        off = gap([want], [have])
+        check(off < args.bound, f"{layout} as llava-hf, by transformers' processor: {off:.1e}")
     return 1 if failed else 0
 
 

@@ -1,10 +1,11 @@
-"""Trains the two small tokenizers of the tests. Made with sentencepiece 0.2.3.
+"""Trains the three small tokenizers of the tests. Made with sentencepiece 0.2.3.
 
     python tests/golden/text/make_tokenizer.py
 
 llama.model    640 pieces with the options of LLaMA's: BPE, byte fallback, split digits, no normalisation, blanks kept
 unigram.model  180 pieces of the other kind: unigram, unknown pieces, a table of characters to rewrite, runs of
                blanks made one
+tiny.model     60 pieces, for the model of 64 embedding rows in tests/golden/model
 """
 
 import io
@@ -39,10 +40,10 @@ def corpus():
     yield "    def f(x):\n        return x  # four and eight blanks\n\n\tand a tab"
 
 
-def train(name, **options):
+def train(name, sentences=None, **options):
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=corpus(), model_writer=model, num_threads=1, **options
+        sentence_iterator=iter(sentences or corpus()), model_writer=model, num_threads=1, **options
     )
     (HERE / name).write_bytes(model.getvalue())
 
@@ -66,6 +67,7 @@ def main():
         train(
             "unigram.model", model_type="unigram", vocab_size=180, normalization_rule_tsv=rules.name
         )
+    train("tiny.model", BIRDS + COLOURS, model_type="bpe", vocab_size=60, normalization_rule_name="identity")
 
 
 if __name__ == "__main__":
