@@ -12,8 +12,8 @@ namespace finer {
 /// projector, and embedding and head, whose rows layouts pad, do not count.
 std::map<std::string, std::string> base_samples(const Llava& model);
 
-/// Whether two samples are of the same weights, in whichever dtype they were held: by way of float16
-/// a value in thirty comes out one step off.
+/// Whether two samples are of the same weights, in whichever dtype they were held: by way of
+/// float16 a value in thirty comes out one step off.
 bool is_same_base(const std::string& sample, const std::string& other);
 
 }  // namespace finer
