@@ -110,9 +110,11 @@ TEST_CASE("a tower that LLaVA has is named, not written", "[export]") {
   const TemporaryFolder folder;
   auto request = request_of("llava", folder / "out/");
   request.vision_tower = "openai/clip-vit-large-patch14-336";
+  request.from.image_aspect = "crop";
   export_model(request);
   const auto json = json_of(folder / "out" / "config.json");
   CHECK(json.at("mm_vision_tower") == request.vision_tower);
+  CHECK(json.at("image_aspect_ratio").is_null());
   CHECK(json.at("mm_vision_select_layer") == tiny_llava()->num_vision_layers());
   CHECK_FALSE(fs::exists(folder / "out" / "vision_tower"));
   request.from.adapter = golden_path("lora/vision");  // would be lost

@@ -10,6 +10,7 @@ An original LLaVA and a model in parts become llava-hf: transformers' processor 
 import argparse
 import json
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -104,6 +105,10 @@ def main():
             want, have = (one(**inputs).logits[0, :, :VICUNA_VOCAB] for one in (base, model))  # rows behind are of no token
         off = gap([want], [have])
         check(off < args.bound, f"{layout} as llava-hf, by transformers' processor: {off:.1e}")
+    bare = [x for key, value in layouts["parts"].items() if key != "projector" for x in (f"--{FLAGS[key]}", args.model.parent / value)]
+    command = [finer_program.program("finer-export"), *bare, "--format", "merged-hf", "--out", args.work / "bare"]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
+    check(done.returncode == 2 and "--projector" in done.stderr, f"parts without a projector are refused: {done.stderr.strip()}")
     return 1 if failed else 0
 
 
