@@ -150,9 +150,11 @@ void export_model(const ExportRequest& request) {
     }
   }
   if (is_llava) check_llava_layout(config);
+  bool knows_image_token = true;
   if (!is_peft) {
     check_projector(base.model, config, adapter);
-    open_tokenizer(base.model, config);
+    const auto tokenizer = open_tokenizer(base.model, config);
+    knows_image_token = tokenizer->encode("<image>") == std::vector<int64_t>{config.image_token_id};
   }
   NewFolder out(request.out);
   if (!is_peft) check_space(*plan_llava(base.model), base.model.dtype, out);
@@ -170,7 +172,7 @@ void export_model(const ExportRequest& request) {
       const auto name = misleading_name(out.place().filename().string());
       if (!name.empty()) log::warn(name);
     } else {
-      save_model(*model, base.model, out.partial());
+      save_model(*model, base.model, out.partial(), knows_image_token);
     }
   }
   out.commit();

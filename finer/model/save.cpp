@@ -34,9 +34,9 @@ std::string published_name(const std::string& canonical, bool has_vision) {
 // transformers looks the picture's mark up in the embedding before it overwrites it, so the mark
 // needs a row: where the base has none, the next free id, and rows of zeros up to a multiple of 64,
 // as llava-hf has them.
-LlavaConfig with_image_token(LlavaConfig config) {
+LlavaConfig with_image_token(LlavaConfig config, bool is_known) {
   auto& vocab = config.language.vocab_size;
-  if (!config.has_vision || config.image_token_id < vocab) return config;
+  if (!config.has_vision || (is_known && config.image_token_id < vocab)) return config;
   config.image_token_id = vocab;
   vocab = (vocab / 64 + 1) * 64;
   return config;
@@ -70,9 +70,10 @@ void add_image_token(const fs::path& dir, int64_t id) {
 
 }  // namespace
 
-void save_model(const Llava& model, const ModelConfig& source, const fs::path& dir) {
+void save_model(const Llava& model, const ModelConfig& source, const fs::path& dir,
+                bool knows_image_token) {
   fs::create_directories(dir);
-  const auto config = with_image_token(model.config());
+  const auto config = with_image_token(model.config(), knows_image_token);
   const auto dtype = dtype_from_name(source.dtype);
   std::map<std::string, at::Tensor> tensors;
   model.visit_weights([&](const std::string& name, const at::Tensor& slot) {

@@ -17,7 +17,11 @@ namespace finer {
 /// The vision tower is written as far as it is built: layers behind the features do not exist, so
 /// `num_hidden_layers` shrinks and `vision_feature_layer` is -1. A projector that llava-hf cannot
 /// say (not mlp2x) is named by the key `finer_projector`, which finer reads back.
-void save_model(const Llava& model, const ModelConfig& source, const std::filesystem::path& dir);
+///
+/// knows_image_token  whether the tokenizer has `<image>` as config.image_token_id; false: it gets
+/// a row of its own. Where the id lies behind the vocabulary it gets one anyway.
+void save_model(const Llava& model, const ModelConfig& source, const std::filesystem::path& dir,
+                bool knows_image_token = true);
 
 /// Copies the base's SentencePiece model and the settings beside it.
 void copy_tokenizer(const ModelConfig& source, const std::filesystem::path& dir);
