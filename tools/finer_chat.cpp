@@ -2,6 +2,7 @@
 #include "finer/eval/session.h"
 #include "finer/eval/streamed_text.h"
 #include "tools/cli.h"
+#include "tools/model_options.h"
 
 #include <CLI/CLI.hpp>
 #include <unistd.h>
@@ -159,15 +160,7 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", finer::cli::version_text());
   Options options;
   auto& session = options.session;
-  app.add_option("--model", session.model.llava,
-                 "llava-hf or original LLaVA directory; with the adapter of a run it may be left "
-                 "out");
-  app.add_option("--language", session.model.language, "Vicuna / LLaMA directory instead");
-  app.add_option("--vision", session.model.vision,
-                 "CLIP directory, with --language or an original LLaVA model");
-  app.add_option("--projector", session.model.projector, "mm_projector.bin or safetensors");
-  app.add_option("--tokenizer", session.model.tokenizer, "where it is not the model's own");
-  app.add_option("--adapter", session.adapter, "PEFT directory, run or checkpoint");
+  finer::cli::add_model_options(app, session);
   app.add_option("--conversation", session.conversation,
                  "vicuna_v1, or another that recipes know; default: the adapter's");
   app.add_option("--aspect", session.image_aspect, "pad | crop; default: the adapter's, else pad");
@@ -193,8 +186,7 @@ int main(int argc, char** argv) {
   }
   return finer::cli::run("finer-chat", [&] {
     options.caps_tokens = tokens->count() == 0;
-    if (!session.model.llava.empty() && !session.model.language.empty())
-      throw finer::ConfigError("give --model or --language, not both");
+    finer::cli::check_model_options(session);
     if (prompt->count() > 0 && stripped(options.prompt).empty())
       throw finer::DataError("--prompt: is empty; expected a question");
     // before the model: reading 14 GB to learn that a name is misspelt is no fun

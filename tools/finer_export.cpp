@@ -1,6 +1,6 @@
-#include "finer/core/error.h"
 #include "finer/export/export.h"
 #include "tools/cli.h"
+#include "tools/model_options.h"
 
 #include <CLI/CLI.hpp>
 
@@ -12,15 +12,7 @@ int main(int argc, char** argv) {
   finer::ExportRequest request;
   auto& from = request.from;
   from.device = "cpu";
-  app.add_option("--model", from.model.llava,
-                 "llava-hf or original LLaVA directory; with the adapter of a run it may be left "
-                 "out");
-  app.add_option("--language", from.model.language, "Vicuna / LLaMA directory instead");
-  app.add_option("--vision", from.model.vision,
-                 "CLIP directory, with --language or an original LLaVA model");
-  app.add_option("--projector", from.model.projector, "mm_projector.bin or safetensors");
-  app.add_option("--tokenizer", from.model.tokenizer, "where it is not the model's own");
-  app.add_option("--adapter", from.adapter, "PEFT directory, run or checkpoint");
+  finer::cli::add_model_options(app, from);
   app.add_option("--format", request.format,
                  "merged-hf: a llava-hf directory, the adapter merged; llava: original LLaVA's "
                  "layout, the adapter merged; peft: the adapter, as PEFT writes it")
@@ -42,8 +34,7 @@ int main(int argc, char** argv) {
     return app.exit(error) == 0 ? 0 : 2;
   }
   return finer::cli::run("finer-export", [&] {
-    if (!from.model.llava.empty() && !from.model.language.empty())
-      throw finer::ConfigError("give --model or --language, not both");
+    finer::cli::check_model_options(from);
     finer::export_model(request);
     std::cout << request.out.string() << std::endl;
     return 0;
