@@ -43,10 +43,10 @@ void check_request(const ExportRequest& request) {
 }
 
 // The projector of a base in parts is drawn where none is named: right for training, noise here.
-void check_projector(const ModelConfig& base, const LlavaConfig& config, const fs::path& adapter) {
+void check_projector(const ModelConfig& base, const LlavaConfig& config, bool adapter_has_one) {
   const bool is_drawn =
       base_kind(base) == BaseKind::kThreeParts && config.has_vision && base.projector.empty();
-  if (is_drawn && (adapter.empty() || !lora::adapter_contents(adapter).has_projector)) {
+  if (is_drawn && !adapter_has_one) {
     throw ConfigError(
         "--projector: neither the base nor the adapter has one; name mm_projector.bin");
   }
@@ -112,9 +112,9 @@ void merge_and_compare(Llava& model, const std::string& dtype, int64_t num_promp
 
 // The adapter as it is; which base it was trained on is what its file says, if it says so.
 void write_peft(Llava& model, const ExportRequest& request, const fs::path& adapter,
-                const fs::path& dir) {
+                bool has_projector, const fs::path& dir) {
   auto info = lora::read_adapter_info(adapter);
-  info.saves_projector = lora::adapter_contents(adapter).has_projector;
+  info.saves_projector = has_projector;
   const auto& named = request.from.model;
   const bool is_named = !named.llava.empty() || !named.language.empty();
   if (is_named && lora::other_base(model, adapter).empty())
@@ -140,19 +140,16 @@ void export_model(const ExportRequest& request) {
   const auto config = read_model_config(base.model);
   const fs::path adapter =
       request.from.adapter.empty() ? fs::path() : adapter_folder(request.from.adapter);
-  if (!adapter.empty()) {
-    const auto contents = lora::adapter_contents(adapter);
-    if (is_peft && !contents.has_lora) {
-      throw CheckpointError(
-          adapter.string() +
-          ": holds a projector alone, for which PEFT has no layout; merged-hf and "
-          "llava take it");
-    }
+  const auto contents = adapter.empty() ? lora::AdapterContents() : lora::adapter_contents(adapter);
+  if (is_peft && !contents.has_lora) {
+    throw CheckpointError(adapter.string() +
+                          ": holds a projector alone, for which PEFT has no layout; merged-hf and "
+                          "llava take it");
   }
   if (is_llava) check_llava_layout(config);
   bool knows_image_token = true;
   if (!is_peft) {
-    check_projector(base.model, config, adapter);
+    check_projector(base.model, config, contents.has_projector);
     const auto tokenizer = open_tokenizer(base.model, config);
     knows_image_token = tokenizer->encode("<image>") == std::vector<int64_t>{config.image_token_id};
   }
@@ -163,7 +160,7 @@ void export_model(const ExportRequest& request) {
   if (!adapter.empty()) lora::load_adapter(*model, adapter);
   if (is_llava && !request.vision_tower.empty()) check_named_tower(*model);
   if (is_peft) {
-    write_peft(*model, request, adapter, out.partial());
+    write_peft(*model, request, adapter, contents.has_projector, out.partial());
   } else {
     merge_and_compare(*model, base.model.dtype, request.num_prompts);
     if (is_llava) {

@@ -1,6 +1,5 @@
 #include "finer/export/llava_layout.h"
 
-#include "finer/core/atomic_file.h"
 #include "finer/core/error.h"
 #include "finer/io/tensor_file.h"
 #include "finer/io/weight_names.h"
@@ -21,8 +20,6 @@ using Tensors = std::map<std::string, at::Tensor>;
 
 const std::string kLanguage = "language_model.", kVision = "vision_tower.",
                   kProjector = "multi_modal_projector.";
-
-void write_json(const fs::path& file, const Json& json) { atomic_write(file, json.dump(2) + "\n"); }
 
 void write_tower(Tensors tower, const Llava& model, const ModelConfig& source,
                  const fs::path& dir) {

@@ -22,11 +22,9 @@ NewFolder::NewFolder(const fs::path& path) {
   partial_ = place_.parent_path() /
              ("." + place_.filename().string() + ".partial-" + std::to_string(getpid()));
   fs::create_directories(place_.parent_path(), fault);
-  const bool is_new = !fault && fs::create_directory(partial_, fault);
-  if (is_new) return;
-  const auto why = fault ? fault.message() : "is there already";
-  const auto what = fault ? place_ : std::exchange(partial_, fs::path());
-  throw ConfigError(what.string() + ": cannot be made: " + why);
+  if (!fault && fs::create_directory(partial_, fault)) return;
+  throw ConfigError(fault ? place_.string() + ": cannot be made: " + fault.message()
+                          : partial_.string() + ": cannot be made: is there already");
 }
 
 NewFolder::~NewFolder() {

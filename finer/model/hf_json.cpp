@@ -1,8 +1,14 @@
 #include "finer/model/hf_json.h"
 
+#include "finer/core/atomic_file.h"
+
 namespace finer {
 
 using Json = nlohmann::json;
+
+void write_json(const std::filesystem::path& file, const Json& json) {
+  atomic_write(file, json.dump(2) + "\n");
+}
 
 Json language_json(const LanguageConfig& c, const std::string& dtype) {
   Json json = {{"model_type", "llama"},

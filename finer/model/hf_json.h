@@ -5,9 +5,13 @@
 
 #include <nlohmann/json.hpp>
 
+#include <filesystem>
 #include <string>
 
 namespace finer {
+
+/// Whole or not at all (atomic_write).
+void write_json(const std::filesystem::path& file, const nlohmann::json& json);
 
 /// `config.json` of a LLaMA directory. dtype: float32 | bfloat16 | float16.
 nlohmann::json language_json(const LanguageConfig& config, const std::string& dtype);

@@ -50,8 +50,6 @@ void copy_if_there(const fs::path& from, const fs::path& to) {
   atomic_write(to, bytes);
 }
 
-void write_json(const fs::path& file, const Json& json) { atomic_write(file, json.dump(2) + "\n"); }
-
 // Where the mark of pictures is new: transformers reads it from `added_tokens_decoder` where the
 // settings have one, else from `added_tokens.json`.
 void add_image_token(const fs::path& dir, int64_t id) {
