@@ -34,4 +34,31 @@ void launch_rms_norm_backward(Dtype dtype, Dtype weight_dtype, const void* dy, c
 void launch_rotary(Dtype dtype, void* x, const float* cos, const float* sin, int64_t T,
                    int64_t heads, int64_t half, int64_t stride, float sign, cudaStream_t stream);
 
+/// Rows of one group of a CachedView (finer/nn/cached_attention.h) whose queries share a block.
+struct CachedTile {
+  int32_t first_row, num_rows, shared_begin, shared_count;
+  int32_t has_common_list;  // 1: the rows' own lists begin at the same place
+};
+
+struct CachedArgs {
+  const void* qkv;           // [num_rows, (H + 2K) * C], rotated, rows `stride` values apart
+  void *keys, *values;       // [K, num_slots, C] contiguous
+  void* out;                 // [num_rows, H * C] contiguous
+  const int32_t* slots;      // lists, one after the other
+  const CachedTile* tiles;   // [num_tiles]; rows times H / K at most kCachedQueries
+  const int32_t* own_lists;  // [num_rows, 2]: begin in `slots`, count
+  const int64_t* writes_to;  // [num_rows] slots, all different
+  int64_t num_rows, num_tiles, stride, H, K, C, num_slots;
+  float scale;
+};
+
+/// Most queries of one key head in a tile.
+constexpr int64_t kCachedQueries = 8;
+
+/// Stores keys and values of every row in its slot, then attends over the lists. C: 32, 64 or 128.
+/// Softmax on the way over blocks of 32 keys, four warps each with every fourth block; sums in
+/// float32 and in an order that depends on the lists alone. Sources:
+/// https://arxiv.org/abs/1805.02867, https://arxiv.org/abs/2309.06180 (lists of slots).
+void launch_cached_attention(Dtype dtype, const CachedArgs& args, cudaStream_t stream);
+
 }  // namespace finer::cuda

@@ -120,6 +120,45 @@ void rotate_heads_(const at::Tensor& x, int64_t heads, const at::Tensor& cos, co
   C10_CUDA_KERNEL_LAUNCH_CHECK();
 }
 
+at::Tensor attend_cached(const at::Tensor& qkv, const at::Tensor& keys, const at::Tensor& values,
+                         const at::Tensor& slots, const at::Tensor& tiles,
+                         const at::Tensor& own_lists, const at::Tensor& writes_to, int64_t heads,
+                         double scale) {
+  check_rows(qkv);
+  for (const auto* heads_KSC : {&keys, &values}) {
+    check_like(qkv, *heads_KSC);
+    TORCH_CHECK(
+        heads_KSC->dim() == 3 && heads_KSC->is_contiguous() && heads_KSC->sizes() == keys.sizes(),
+        "keys and values [K, slots, C]");
+  }
+  const int64_t T = qkv.size(0), K = keys.size(0), C = keys.size(2);
+  TORCH_CHECK(heads % K == 0 && heads / K <= kCachedQueries && qkv.size(1) == (heads + 2 * K) * C &&
+                  (C == 32 || C == 64 || C == 128),
+              "heads of 32, 64 or 128 values, at most 8 to a key head");
+  constexpr int64_t kTileSize = sizeof(CachedTile) / sizeof(int32_t);
+  for (const auto* list : {&slots, &tiles, &own_lists}) {
+    TORCH_CHECK(
+        list->device() == qkv.device() && list->scalar_type() == at::kInt && list->is_contiguous(),
+        "lists of int32 on the device");
+  }
+  TORCH_CHECK(tiles.numel() % kTileSize == 0 && own_lists.numel() == 2 * T &&
+                  writes_to.numel() == T && writes_to.scalar_type() == at::kLong &&
+                  writes_to.device() == qkv.device() && writes_to.is_contiguous(),
+              "a list and a slot a row");
+  const c10::cuda::CUDAGuard guard(qkv.device());
+  auto out = at::empty({T, heads * C}, qkv.options());
+  launch_cached_attention(
+      dtype_of(qkv),
+      {qkv.const_data_ptr(), keys.mutable_data_ptr(), values.mutable_data_ptr(),
+       out.mutable_data_ptr(), slots.const_data_ptr<int32_t>(),
+       static_cast<const CachedTile*>(tiles.const_data_ptr()), own_lists.const_data_ptr<int32_t>(),
+       writes_to.const_data_ptr<int64_t>(), T, tiles.numel() / kTileSize, qkv.stride(0), heads, K,
+       C, keys.size(1), static_cast<float>(scale)},
+      c10::cuda::getCurrentCUDAStream());
+  C10_CUDA_KERNEL_LAUNCH_CHECK();
+  return out;
+}
+
 }  // namespace
 
 TORCH_LIBRARY_IMPL(finer, CUDA, m) {
@@ -128,6 +167,7 @@ TORCH_LIBRARY_IMPL(finer, CUDA, m) {
   m.impl("rms_norm", &rms_norm);
   m.impl("rms_norm_backward", &rms_norm_backward);
   m.impl("rotate_heads_", &rotate_heads_);
+  m.impl("attend_cached", &attend_cached);
 }
 
 }  // namespace finer::cuda

@@ -381,7 +381,8 @@ void Generator::State::add_answer_rows(Pass& pass, std::vector<Sequence*> sequen
 // Hidden states [wanted, D] after the last norm; keys and values of all rows are in the cache then.
 at::Tensor Generator::State::compute(Pass& pass) {
   const auto device = model.options().device();
-  pass.view.make_tensors(device, has_kernel);
+  const auto& attention = model.language().attention_config();
+  pass.view.make_tensors(device, has_kernel, attention.num_heads / attention.num_kv_heads);
   auto x_TD = model.language().embed(at::tensor(pass.ids, at::kLong).to(device));
   for (const auto& picture : pass.pictures) {
     x_TD.narrow(0, picture.first_row, picture.count)

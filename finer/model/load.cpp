@@ -220,7 +220,17 @@ std::unique_ptr<Llava> build(const ModelConfig& model, at::Device device, bool c
 
 std::unique_ptr<Llava> load_llava(const ModelConfig& model, at::Device device, uint64_t seed) {
   if (!model.use_from_scratch) plan_llava(model);  // faults before memory is asked for
-  return build(model, device, true, seed);
+  try {
+    return build(model, device, true, seed);
+  } catch (const c10::OutOfMemoryError&) {
+    int64_t bytes = 0;
+    plan_llava(model)->visit_weights(
+        [&](const std::string&, const at::Tensor& slot) { bytes += slot.nbytes(); });
+    throw ConfigError("model: its weights in " + model.dtype + " are " +
+                      std::to_string(bytes >> 20) + " MiB, which is more than is free on " +
+                      device.str() + "; expected a card with more" +
+                      (model.dtype == "float32" ? ", or model.dtype: bfloat16" : ""));
+  }
 }
 
 std::unique_ptr<Llava> plan_llava(const ModelConfig& model) {

@@ -279,16 +279,46 @@ at::Tensor slots_tensor(const int32_t* slots, int64_t count, at::Device device) 
   return at::tensor(at::ArrayRef<int32_t>(slots, static_cast<size_t>(count))).to(device);
 }
 
+// One upload for the three lists of int32.
+cuda_ops::CachedLists device_lists(const CachedView& view, at::Device device, int64_t heads_a_key) {
+  const auto rows_a_tile = std::max<int64_t>(1, cuda_ops::kCachedQueries / heads_a_key);
+  std::vector<int32_t> tiles, own_lists;
+  const auto add = [](std::vector<int32_t>& to, std::initializer_list<int64_t> values) {
+    for (const int64_t value : values) to.push_back(static_cast<int32_t>(value));
+  };
+  for (const auto& group : view.groups) {
+    for (int64_t r = 0; r < group.num_rows; r += rows_a_tile) {
+      const int64_t rows = std::min(rows_a_tile, group.num_rows - r), first = group.first_row + r;
+      const auto begins = view.own_begin.begin() + first;
+      const bool has_common_list =
+          std::all_of(begins, begins + rows, [&](int64_t begin) { return begin == *begins; });
+      add(tiles, {first, rows, group.shared_begin, group.shared_count, has_common_list});
+    }
+  }
+  for (size_t t = 0; t < view.own_begin.size(); ++t)
+    add(own_lists, {view.own_begin[t], view.own_count[t]});
+  auto all = view.slots;
+  all.insert(all.end(), tiles.begin(), tiles.end());
+  all.insert(all.end(), own_lists.begin(), own_lists.end());
+  const auto parts = at::tensor(all).to(device).split_with_sizes(
+      {static_cast<int64_t>(view.slots.size()), static_cast<int64_t>(tiles.size()),
+       static_cast<int64_t>(own_lists.size())});
+  return {parts[0], parts[1], parts[2], view.writes_to_T};
+}
+
 }  // namespace
 
-void CachedView::make_tensors(at::Device device, bool has_kernel) {
+void CachedView::make_tensors(at::Device device, bool has_kernel, int64_t heads_a_key) {
   const auto T = static_cast<size_t>(num_rows());
   FINER_CHECK(own_begin.size() == T && own_count.size() == T && writes_to.size() == T,
               "every row has a list and a slot");
   positions_T = at::tensor(positions, at::kLong).to(device);
   writes_to_T = at::tensor(writes_to, at::kLong).to(device);
   max_position = *std::max_element(positions.begin(), positions.end());
-  if (has_kernel) return;
+  if (has_kernel) {
+    if (!device.is_cpu()) lists = device_lists(*this, device, heads_a_key);
+    return;
+  }
   for (auto& group : groups) {
     group.shared_slots =
         slots_tensor(slots.data() + group.shared_begin, group.shared_count, device);
@@ -317,7 +347,9 @@ void CachedView::make_tensors(at::Device device, bool has_kernel) {
 }
 
 bool has_cached_kernel(const at::TensorOptions& options, const AttentionConfig& config) {
-  return options.device().is_cpu() && options.dtype() == at::kFloat && config.head_size % 8 == 0;
+  const int64_t C = config.head_size, G = config.num_heads / config.num_kv_heads;
+  if (options.device().is_cpu()) return options.dtype() == at::kFloat && C % 8 == 0;
+  return options.device().is_cuda() && has_cuda_kernels() && cuda_ops::takes_cached(C, G);
 }
 
 at::Tensor attend_cached(const at::Tensor& qkv_TX, const RopeRows& rope, const CachedView& view,
@@ -325,6 +357,11 @@ at::Tensor attend_cached(const at::Tensor& qkv_TX, const RopeRows& rope, const C
   if (!has_cached_kernel(qkv_TX.options(), config))
     return attend_cached_plain(qkv_TX, rope, view, layer, config);
   rotate(qkv_TX, rope, view, config);
+  if (!qkv_TX.is_cpu()) {
+    FINER_CHECK(view.lists.slots.defined(), "tensors are made for the kernel that reads them");
+    return cuda_ops::attend_cached(qkv_TX, layer.keys, layer.values, view.lists, config.num_heads,
+                                   1.0 / std::sqrt(static_cast<double>(config.head_size)));
+  }
   store_rows(qkv_TX, view, layer, config);
   return attend_kernel(qkv_TX, view, layer, config);
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "finer/nn/attention.h"
+#include "finer/nn/cuda_ops.h"
 
 #include <ATen/core/Tensor.h>
 
@@ -34,15 +35,18 @@ struct CachedView {
   std::vector<int64_t> writes_to;  // [T] slot of the row's own keys and values, all different
 
   at::Tensor positions_T, writes_to_T;  // int64, on the device
+  cuda_ops::CachedLists lists;          // where the device's own kernel reads them
   int64_t max_position = 0;
 
   int64_t num_rows() const { return static_cast<int64_t>(positions.size()); }
   /// Fills the tensors and checks the lists; once a pass, before the first layer.
-  void make_tensors(at::Device device, bool has_kernel);
+  /// heads_a_key: H / K.
+  void make_tensors(at::Device device, bool has_kernel, int64_t heads_a_key);
 };
 
-/// Whether attend_cached has a kernel of its own (CPU, float32, C a multiple of 8); ATen's
-/// operators, group by group, do the work elsewhere.
+/// Whether attend_cached has a kernel of its own: on the CPU in float32, C a multiple of 8; on CUDA
+/// where finer/cuda is there, C 32, 64 or 128, up to 8 query heads a key head. ATen's operators,
+/// group by group, do the work elsewhere.
 bool has_cached_kernel(const at::TensorOptions& options, const AttentionConfig& config);
 
 /// Rotates queries and keys, stores keys and values of all rows, then attends: a row may see rows

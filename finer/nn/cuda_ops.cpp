@@ -15,6 +15,9 @@ TORCH_LIBRARY(finer, m) {
   m.def("rms_norm(Tensor x, Tensor weight, float eps) -> (Tensor y, Tensor rstd)");
   m.def("rms_norm_backward(Tensor grad, Tensor x, Tensor weight, Tensor rstd) -> Tensor");
   m.def("rotate_heads_(Tensor(a!) x, int heads, Tensor cos, Tensor sin, int direction) -> ()");
+  m.def(
+      "attend_cached(Tensor qkv, Tensor(a!) keys, Tensor(b!) values, Tensor slots, Tensor tiles, "
+      "Tensor own_lists, Tensor writes_to, int heads, float scale) -> Tensor");
 }
 
 namespace {
@@ -77,6 +80,16 @@ void rotate_heads_(const at::Tensor& x, int64_t heads, const at::Tensor& cos, co
           "finer::rotate_heads_");
   const at::AutoDispatchBelowADInplaceOrView no_autograd;
   kernel.call(x, heads, cos, sin, direction);
+}
+
+at::Tensor attend_cached(const at::Tensor& qkv_TX, const at::Tensor& keys, const at::Tensor& values,
+                         const CachedLists& lists, int64_t heads, double scale) {
+  static const auto kernel = kernel_named<at::Tensor(
+      const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&,
+      const at::Tensor&, const at::Tensor&, int64_t, double)>("finer::attend_cached");
+  const at::AutoDispatchBelowADInplaceOrView no_autograd;
+  return kernel.call(qkv_TX, keys, values, lists.slots, lists.tiles, lists.own_lists,
+                     lists.writes_to, heads, scale);
 }
 
 }  // namespace cuda_ops

@@ -35,5 +35,24 @@ at::Tensor rms_norm_backward(const at::Tensor& dy_TD, const at::Tensor& x_TD,
 void rotate_heads_(const at::Tensor& x, int64_t heads, const at::Tensor& cos, const at::Tensor& sin,
                    int64_t direction);
 
+/// What attend_cached reads of a CachedView, on the device.
+struct CachedLists {
+  at::Tensor slots;  // int32, lists one after the other
+  at::Tensor tiles;  // int32 [tiles, 5]: first row, rows, shared begin, shared count, common list
+  at::Tensor own_lists;  // int32 [T, 2]: begin, count
+  at::Tensor writes_to;  // int64 [T]
+};
+constexpr int64_t kCachedQueries = 8;  // most queries of one key head in a tile
+
+/// Whether the kernel takes heads of C values, G of them to a key head.
+inline bool takes_cached(int64_t C, int64_t G) {
+  return (C == 32 || C == 64 || C == 128) && G <= kCachedQueries;
+}
+
+/// qkv_TX [T, (H + 2K) * C], rotated; keys and values [K, slots, C], into which each row's own go
+/// first. Returns [T, H * C].
+at::Tensor attend_cached(const at::Tensor& qkv_TX, const at::Tensor& keys, const at::Tensor& values,
+                         const CachedLists& lists, int64_t heads, double scale);
+
 }  // namespace cuda_ops
 }  // namespace finer

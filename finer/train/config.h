@@ -49,6 +49,7 @@ struct CheckpointConfig {
 struct LogConfig {
   int64_t every_steps = 1;  // progress lines; metrics.jsonl has every step
   bool tensorboard = true;
+  int64_t profile_step = 0;  // this step's operators go to RUN/profile; 0: no step's
 };
 
 }  // namespace finer

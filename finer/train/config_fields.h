@@ -67,6 +67,10 @@ inline void describe(FieldVisitor& v, LogConfig& c) {
   v.field("every_steps", c.every_steps, "steps between progress lines; metrics.jsonl has each step",
           between(1, 1e12));
   v.field("tensorboard", c.tensorboard, "writes TensorBoard's event file");
+  v.field("profile_step", c.profile_step,
+          "this step runs under LibTorch's profiler: RUN/profile/step-N.txt, and .json for "
+          "ui.perfetto.dev; 0: none does",
+          between(0, 1e12));
 }
 
 }  // namespace finer

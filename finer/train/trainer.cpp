@@ -8,8 +8,10 @@
 #include "finer/nn/device.h"
 #include "finer/train/checkpoint.h"
 #include "finer/train/eval_track.h"
+#include "finer/train/memory_full.h"
 #include "finer/train/metrics.h"
 #include "finer/train/movement.h"
+#include "finer/train/profile.h"
 #include "finer/train/progress.h"
 #include "finer/train/ranks.h"
 #include "finer/train/readable.h"
@@ -227,10 +229,22 @@ int train_as(const Recipe& recipe, const std::string& resume, Ranks* ranks, Eval
     if (!batch) break;
     const double factor = schedule_factor(recipe.optim, state.step, plan.total_steps);
     const bool is_empty = batch->label_weight == 0;
-    const auto result =
-        is_empty ? StepResult{.loss = std::nan(""), .skipped = true}
-                 : train_step(*run.model, optimizer, *batch, recipe.loss, factor, recipe.seed,
-                              scaler ? &*scaler : nullptr, step_ranks ? &*step_ranks : nullptr);
+    std::optional<StepProfile> profile;
+    if (is_first && recipe.log.profile_step == state.step + 1)
+      profile.emplace(run.model->options().device());
+    StepResult result{.loss = std::nan(""), .skipped = true};
+    if (!is_empty) {
+      try {
+        result = train_step(*run.model, optimizer, *batch, recipe.loss, factor, recipe.seed,
+                            scaler ? &*scaler : nullptr, step_ranks ? &*step_ranks : nullptr);
+      } catch (const c10::OutOfMemoryError& error) {
+        optimizer.zero_grad();
+        if (state.step > 0) save();
+        throw Error(memory_full_text(*batch, recipe, peak_bytes(run.model->options().device()),
+                                     error.what_without_backtrace()));
+      }
+    }
+    if (profile) log::info(profile->finish(run_dir / "profile", state.step + 1));
     const bool is_update_visible = !result.skipped && factor > 0;
     if (is_update_visible) movement.after_update(optimizer, had_picture);
     state.step += 1;

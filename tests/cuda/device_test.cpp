@@ -57,8 +57,8 @@ void open_built_kernels() {
 
 TEST_CASE("the library of kernels opens without a device and fills every operator", "[cuda]") {
   open_built_kernels();
-  for (const char* name :
-       {"swiglu", "swiglu_backward", "rms_norm", "rms_norm_backward", "rotate_heads_"}) {
+  for (const char* name : {"swiglu", "swiglu_backward", "rms_norm", "rms_norm_backward",
+                           "rotate_heads_", "attend_cached"}) {
     INFO(name);
     const auto found = c10::Dispatcher::singleton().findSchema({std::string("finer::") + name, ""});
     REQUIRE(found);

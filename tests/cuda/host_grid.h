@@ -44,6 +44,8 @@ inline thread_local host_grid::Index threadIdx, blockIdx, blockDim;
 
 inline void __syncthreads() { host_grid::block->all.arrive_and_wait(); }
 
+inline void __syncwarp() { host_grid::block->warps[threadIdx.x / 32]->arrive_and_wait(); }
+
 inline float __shfl_xor_sync(unsigned /*mask*/, float x, int lanes) {
   auto& block = *host_grid::block;
   auto& warp = *block.warps[threadIdx.x / 32];

@@ -1,6 +1,7 @@
 // The kernels, run on the CPU, against formulas in double.
 #include "host_grid.h"
 // After the grid, which they need:
+#include "finer/cuda/cached_attention.cu"
 #include "finer/cuda/rms_norm.cu"
 #include "finer/cuda/rotary.cu"
 #include "finer/cuda/swiglu.cu"
@@ -168,6 +169,105 @@ TEMPLATE_TEST_CASE("the rotary kernel turns the leading heads and leaves the res
       CHECK(turned.value < kRoundings<T>);
       CHECK(is_rest_same);
     }
+  }
+}
+
+namespace {
+
+// Rows of three groups: one prompt (a list for all, seen up to the row itself), answers that share
+// a beginning (a list each), and one answer alone. Slots lie in no order.
+struct CachedCase {
+  std::vector<int32_t> slots, own_lists;
+  std::vector<CachedTile> tiles;
+  std::vector<int64_t> writes_to;
+  int64_t num_slots = 211;
+  int taken = 0;
+
+  int32_t slot() { return static_cast<int32_t>(taken++ * 97 % num_slots); }
+  int32_t list(int count) {
+    const auto begin = static_cast<int32_t>(slots.size());
+    for (int i = 0; i < count; ++i) slots.push_back(slot());
+    return begin;
+  }
+  void add_group(std::vector<std::pair<int32_t, int32_t>> lists, int32_t shared_begin,
+                 int32_t shared_count, bool is_common, int rows_a_tile) {
+    for (size_t first = 0; first < lists.size(); first += rows_a_tile) {
+      const auto rows = std::min<size_t>(rows_a_tile, lists.size() - first);
+      tiles.push_back({static_cast<int32_t>(writes_to.size()), static_cast<int32_t>(rows),
+                       shared_begin, shared_count, is_common || rows == 1});
+      for (size_t r = first; r < first + rows; ++r) {
+        const auto [begin, count] = lists[r];
+        own_lists.insert(own_lists.end(), {begin, count});
+        writes_to.push_back(slots[begin + count - 1]);
+      }
+    }
+  }
+};
+
+}  // namespace
+
+TEMPLATE_TEST_CASE("attention over lists of slots follows the formula", "[cuda]", float, __half,
+                   __nv_bfloat16) {
+  using T = TestType;
+  for (const auto& [H, K, C] : {std::tuple{2, 2, 32}, {4, 2, 64}, {8, 1, 128}}) {
+    INFO("H " << H << " K " << K << " C " << C);
+    const int G = H / K, rows_a_tile = static_cast<int>(kCachedQueries) / G;
+    CachedCase c;
+    const auto prompt = c.list(11), shared = c.list(70);
+    std::vector<std::pair<int32_t, int32_t>> rows;
+    for (int32_t i = 0; i < 11; ++i) rows.emplace_back(prompt, i + 1);
+    c.add_group(rows, 0, 0, true, rows_a_tile);
+    rows.clear();
+    for (const int count : {1, 33, 5}) rows.emplace_back(c.list(count), count);
+    c.add_group(rows, shared, 70, false, rows_a_tile);
+    c.add_group({{c.list(40), 40}}, 0, 0, true, rows_a_tile);
+    const auto num_rows = static_cast<int64_t>(c.writes_to.size());
+    const int64_t width = (H + 2 * K) * C, stride = width + 8;
+    auto qkv = Values<T>::normal(num_rows * stride, 1),
+         out = Values<T>::unwritten(num_rows * H * C);
+    auto keys = Values<T>::normal(K * c.num_slots * C, 2),
+         values = Values<T>::normal(K * c.num_slots * C, 3);
+    launch_cached_attention(
+        kDtypeOf<T>,
+        {qkv.data(), keys.data(), values.data(), out.data(), c.slots.data(), c.tiles.data(),
+         c.own_lists.data(), c.writes_to.data(), num_rows, static_cast<int64_t>(c.tiles.size()),
+         stride, H, K, C, c.num_slots, 0.125F},
+        nullptr);
+    Worst worst;
+    bool is_stored = true;
+    for (const auto& tile : c.tiles) {
+      for (int64_t t = tile.first_row; t < tile.first_row + tile.num_rows; ++t) {
+        auto seen = std::vector<int32_t>(c.slots.begin() + tile.shared_begin,
+                                         c.slots.begin() + tile.shared_begin + tile.shared_count);
+        seen.insert(seen.end(), c.slots.begin() + c.own_lists[2 * t],
+                    c.slots.begin() + c.own_lists[2 * t] + c.own_lists[2 * t + 1]);
+        for (int h = 0; h < H; ++h) {
+          const int64_t head = h / G * c.num_slots;
+          std::vector<double> weights;
+          double sum = 0;
+          for (const auto slot : seen) {
+            double dot = 0;
+            for (int i = 0; i < C; ++i)
+              dot += qkv[t * stride + h * C + i] * keys[(head + slot) * C + i];
+            weights.push_back(std::exp(dot * 0.125));
+            sum += weights.back();
+          }
+          for (int i = 0; i < C; ++i) {
+            double expected = 0;
+            for (size_t j = 0; j < seen.size(); ++j)
+              expected += weights[j] / sum * values[(head + seen[j]) * C + i];
+            worst.add(out[(t * H + h) * C + i], expected);
+          }
+        }
+        for (int64_t i = 0; i < K * C; ++i) {
+          const int64_t at = (i / C * c.num_slots + c.writes_to[t]) * C + i % C;
+          is_stored = is_stored && keys[at] == qkv[t * stride + H * C + i] &&
+                      values[at] == qkv[t * stride + (H + K) * C + i];
+        }
+      }
+    }
+    CHECK(worst.value < kRoundings<T>);
+    CHECK(is_stored);
   }
 }
 

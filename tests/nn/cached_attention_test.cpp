@@ -49,7 +49,8 @@ double gap_of(const Case& c, bool is_plain) {
   for (int64_t i = 0; i < c.shared; ++i) shared_slots.push_back(slot());
 
   const auto run = [&](CachedView& view, const at::Tensor& qkv) {
-    view.make_tensors(at::kCPU, !is_plain && has_cached_kernel(qkv.options(), c.config));
+    view.make_tensors(at::kCPU, !is_plain && has_cached_kernel(qkv.options(), c.config),
+                      c.config.num_heads / c.config.num_kv_heads);
     const auto rope = rope_of(view.positions_T, c.config.head_size);
     auto copy = qkv.clone();
     return is_plain ? attend_cached_plain(copy, rope, view, layer, c.config)
@@ -137,7 +138,7 @@ TEST_CASE("attention through the cache does not depend on the thread count", "[n
       view.own_begin.push_back(0);
       view.own_count.push_back(i + 1);
     }
-    view.make_tensors(at::kCPU, true);
+    view.make_tensors(at::kCPU, true, 1);
     KvLayer layer{at::empty({4, 97, 32}), at::empty({4, 97, 32})};
     return attend_cached(drawn({97, 384}, 3), rope_of(view.positions_T, 32), view, layer, config);
   };
