@@ -34,6 +34,11 @@ void launch_rms_norm_backward(Dtype dtype, Dtype weight_dtype, const void* dy, c
 void launch_rotary(Dtype dtype, void* x, const float* cos, const float* sin, int64_t T,
                    int64_t heads, int64_t half, int64_t stride, float sign, cudaStream_t stream);
 
+/// out [T, D] = x times a mask that is a function of key, row and column (finer/core/mask_hash.h):
+/// `scale`, rounded to dtype, or 0.
+void launch_drop(Dtype dtype, const void* x, void* out, int64_t T, int64_t D, uint64_t key,
+                 int32_t kept_below, float scale, cudaStream_t stream);
+
 /// Rows of one group of a CachedView (finer/nn/cached_attention.h) whose queries share a block.
 struct CachedTile {
   int32_t first_row, num_rows, shared_begin, shared_count;

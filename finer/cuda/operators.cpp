@@ -1,5 +1,6 @@
 // The operators of finer/nn/cuda_ops.h for CUDA: checks, memory and the launch. Registered when the
 // library is opened.
+#include "finer/core/mask_hash.h"
 #include "finer/cuda/launch.h"
 
 #include <ATen/ops/empty.h>
@@ -120,6 +121,18 @@ void rotate_heads_(const at::Tensor& x, int64_t heads, const at::Tensor& cos, co
   C10_CUDA_KERNEL_LAUNCH_CHECK();
 }
 
+at::Tensor drop(const at::Tensor& x, double rate, int64_t key) {
+  check_rows(x);
+  TORCH_CHECK(x.is_contiguous() && rate >= 0 && rate < 1, "x [T, D] contiguous, a rate below 1");
+  const c10::cuda::CUDAGuard guard(x.device());
+  auto out = at::empty_like(x);
+  launch_drop(dtype_of(x), x.const_data_ptr(), out.mutable_data_ptr(), x.size(0), x.size(1),
+              static_cast<uint64_t>(key), mask_kept_below(rate),
+              static_cast<float>(1.0 / (1.0 - rate)), c10::cuda::getCurrentCUDAStream());
+  C10_CUDA_KERNEL_LAUNCH_CHECK();
+  return out;
+}
+
 at::Tensor attend_cached(const at::Tensor& qkv, const at::Tensor& keys, const at::Tensor& values,
                          const at::Tensor& slots, const at::Tensor& tiles,
                          const at::Tensor& own_lists, const at::Tensor& writes_to, int64_t heads,
@@ -167,6 +180,7 @@ TORCH_LIBRARY_IMPL(finer, CUDA, m) {
   m.impl("rms_norm", &rms_norm);
   m.impl("rms_norm_backward", &rms_norm_backward);
   m.impl("rotate_heads_", &rotate_heads_);
+  m.impl("drop", &drop);
   m.impl("attend_cached", &attend_cached);
 }
 

@@ -22,28 +22,28 @@ __device__ inline void store(T* to, const Pack<T, N>& pack) {
   *reinterpret_cast<Pack<T, N>*>(to) = pack;
 }
 
-__device__ inline float to_float(float x) { return x; }
-__device__ inline float to_float(__half x) { return __half2float(x); }
-__device__ inline float to_float(__nv_bfloat16 x) { return __bfloat162float(x); }
+__host__ __device__ inline float to_float(float x) { return x; }
+__host__ __device__ inline float to_float(__half x) { return __half2float(x); }
+__host__ __device__ inline float to_float(__nv_bfloat16 x) { return __bfloat162float(x); }
 
 template <class T>
-__device__ inline T from_float(float x);
+__host__ __device__ inline T from_float(float x);
 template <>
-__device__ inline float from_float<float>(float x) {
+__host__ __device__ inline float from_float<float>(float x) {
   return x;
 }
 template <>
-__device__ inline __half from_float<__half>(float x) {
+__host__ __device__ inline __half from_float<__half>(float x) {
   return __float2half_rn(x);
 }
 template <>
-__device__ inline __nv_bfloat16 from_float<__nv_bfloat16>(float x) {
+__host__ __device__ inline __nv_bfloat16 from_float<__nv_bfloat16>(float x) {
   return __float2bfloat16_rn(x);
 }
 
 /// x as a value of T holds it: where the ATen twin writes an intermediate, it rounds.
 template <class T>
-__device__ inline float rounded(float x) {
+__host__ __device__ inline float rounded(float x) {
   return to_float(from_float<T>(x));
 }
 

@@ -15,6 +15,7 @@ TORCH_LIBRARY(finer, m) {
   m.def("rms_norm(Tensor x, Tensor weight, float eps) -> (Tensor y, Tensor rstd)");
   m.def("rms_norm_backward(Tensor grad, Tensor x, Tensor weight, Tensor rstd) -> Tensor");
   m.def("rotate_heads_(Tensor(a!) x, int heads, Tensor cos, Tensor sin, int direction) -> ()");
+  m.def("drop(Tensor x, float rate, int key) -> Tensor");
   m.def(
       "attend_cached(Tensor qkv, Tensor(a!) keys, Tensor(b!) values, Tensor slots, Tensor tiles, "
       "Tensor own_lists, Tensor writes_to, int heads, float scale) -> Tensor");
@@ -80,6 +81,13 @@ void rotate_heads_(const at::Tensor& x, int64_t heads, const at::Tensor& cos, co
           "finer::rotate_heads_");
   const at::AutoDispatchBelowADInplaceOrView no_autograd;
   kernel.call(x, heads, cos, sin, direction);
+}
+
+at::Tensor drop(const at::Tensor& x_TD, double rate, uint64_t key) {
+  static const auto kernel =
+      kernel_named<at::Tensor(const at::Tensor&, double, int64_t)>("finer::drop");
+  const at::AutoDispatchBelowADInplaceOrView no_autograd;
+  return kernel.call(x_TD, rate, static_cast<int64_t>(key));
 }
 
 at::Tensor attend_cached(const at::Tensor& qkv_TX, const at::Tensor& keys, const at::Tensor& values,

@@ -35,6 +35,9 @@ at::Tensor rms_norm_backward(const at::Tensor& dy_TD, const at::Tensor& x_TD,
 void rotate_heads_(const at::Tensor& x, int64_t heads, const at::Tensor& cos, const at::Tensor& sin,
                    int64_t direction);
 
+/// x_TD contiguous, times the mask of finer/core/mask_hash.h: 0, or 1 / (1 - rate) in x's dtype.
+at::Tensor drop(const at::Tensor& x_TD, double rate, uint64_t key);
+
 /// What attend_cached reads of a CachedView, on the device.
 struct CachedLists {
   at::Tensor slots;  // int32, lists one after the other

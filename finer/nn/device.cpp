@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <optional>
@@ -129,6 +130,10 @@ at::Device open_device(const std::string& name) {
     throw ConfigError("device: " + name + " was asked for, but " + reason +
                       "; use device: cpu or auto");
   };
+  // Passes are of ever new lengths: memory grows in place, instead of in blocks that fit the last
+  // pass only. The user's own settings stay.
+  if (std::getenv("PYTORCH_ALLOC_CONF") == nullptr)
+    setenv("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True", 0);
   const auto folder = torch_folder();
   const auto reason =
       open_library(folder.empty() ? fs::path("libtorch_cuda.so") : folder / "libtorch_cuda.so");
@@ -149,6 +154,7 @@ at::Device open_device(const std::string& name) {
                 ".x, and 8.0 (A100) or newer is needed");
   }
   FINER_CHECK(at::hasCUDA(), "open_device comes before anything asks LibTorch about CUDA");
+  at::globalContext().setAllowTF32CuDNN(false);  // float32 means float32, as in products
   open_kernels();
   return {at::kCUDA, static_cast<c10::DeviceIndex>(*index)};
 }

@@ -4,6 +4,7 @@
 #include "finer/nn/dropout.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/mm.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <atomic>
@@ -18,18 +19,32 @@ using torch::autograd::variable_list;
 
 std::atomic<uint64_t> g_dropout_seed{0};
 
+// a b as float32 leaves want their gradients: 16-bit factors are not rounded on the way where
+// there is a product that says so.
+at::Tensor mm_to_float(const at::Tensor& a, const at::Tensor& b) {
+  if (a.is_cuda() && a.scalar_type() != at::kFloat) return at::mm(a, b, at::kFloat);
+  return at::mm(a, b).to(at::kFloat);
+}
+
+// The gradient of B [out, R] for y = scale u B^T. MKL likes the wide result better, whose transpose
+// it is; on CUDA the leaf's own layout spares a copy.
+at::Tensor grad_of_B(const at::Tensor& dy, const at::Tensor& u, double scale) {
+  if (!dy.is_cuda()) return at::mm(u.t(), dy).t().mul(scale).to(at::kFloat);
+  return mm_to_float(dy.t(), u).mul_(scale);
+}
+
 // y_part += scale * (mask(x) A^T) B^T for each adapted part; returns mask(x) A^T [T, sum of R].
 at::Tensor add_adapter(const at::Tensor& y, const at::Tensor& x, const Linear& layer,
                        uint64_t seed) {
   const auto& adapter = *layer.adapter();
   const auto dtype = x.scalar_type();
   const bool drops = adapter.dropout > 0 && seed != 0;
-  const auto u =
-      at::mm(drops ? drop(x, adapter.dropout, seed, adapter.id) : x, adapter.A.to(dtype).t());
+  const auto u = at::mm(drops ? drop(x, adapter.dropout, seed, adapter.id) : x,
+                        adapter.rounded_A.of(adapter.A, dtype).t());
   int64_t row = 0;
   for (const auto& part : adapter.parts) {
     auto y_part = y.narrow(1, layer.part_offset(part.part), layer.parts()[part.part].out);
-    y_part.addmm_(u.narrow(1, row, part.rank), part.B.to(dtype).t(), 1, part.scale);
+    y_part.addmm_(u.narrow(1, row, part.rank), part.rounded_B.of(part.B, dtype).t(), 1, part.scale);
     row += part.rank;
   }
   return u;
@@ -90,19 +105,18 @@ class LinearFunction : public Function<LinearFunction> {
       const auto dy_part =
           dy.narrow(1, layer->part_offset(part.part), layer->parts()[part.part].out);
       auto du_part = du.narrow(1, row, part.rank);
-      const auto scaled_B = saved[3 + i].to(dtype) * part.scale;
+      const auto scaled_B = part.rounded_B.of(saved[3 + i], dtype) * part.scale;
       at::mm_out(du_part, dy_part, scaled_B);
-      out[4 + i] =
-          at::mm(u.narrow(1, row, part.rank).t(), dy_part).t().mul(part.scale).to(at::kFloat);
+      out[4 + i] = grad_of_B(dy_part, u.narrow(1, row, part.rank), part.scale);
       row += part.rank;
     }
     const bool drops = adapter->dropout > 0 && seed != 0;
     const auto dropped = [&](const at::Tensor& t) {
       return drops ? drop(t, adapter->dropout, seed, adapter->id) : t;
     };
-    out[3] = at::mm(du.t(), dropped(x)).to(at::kFloat);
+    out[3] = mm_to_float(du.t(), dropped(x));
     if (needs_dx) {
-      const auto A_typed = A.to(dtype);
+      const auto& A_typed = adapter->rounded_A.of(A, dtype);
       if (drops) {
         out[0].add_(dropped(at::mm(du, A_typed)));
       } else {
@@ -114,6 +128,17 @@ class LinearFunction : public Function<LinearFunction> {
 };
 
 }  // namespace
+
+const at::Tensor& RoundedLeaf::of(const at::Tensor& leaf, at::ScalarType dtype) const {
+  if (leaf.scalar_type() == dtype) return leaf;
+  if (!rounded_.defined() || rounded_.scalar_type() != dtype || data_ != leaf.const_data_ptr() ||
+      version_ != leaf._version()) {
+    rounded_ = leaf.to(dtype);
+    data_ = leaf.const_data_ptr();
+    version_ = leaf._version();
+  }
+  return rounded_;
+}
 
 uint64_t DropoutSeed::current() { return g_dropout_seed.load(); }
 DropoutSeed::DropoutSeed(uint64_t seed) : before_(g_dropout_seed.exchange(seed)) {}

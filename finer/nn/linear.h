@@ -13,12 +13,28 @@
 
 namespace finer {
 
+/// A float32 leaf in the compute dtype, rounded once for all uses until the leaf changes.
+///
+/// Changes are told by the leaf's storage and version, which every operator that writes to it
+/// counts up. Threads: one at a time (forward and backward take turns).
+class RoundedLeaf {
+ public:
+  /// The leaf itself where it has that dtype. No gradients: for the bodies of autograd functions.
+  const at::Tensor& of(const at::Tensor& leaf, at::ScalarType dtype) const;
+
+ private:
+  mutable at::Tensor rounded_;
+  mutable const void* data_ = nullptr;
+  mutable int64_t version_ = -1;
+};
+
 /// Low-rank update of one part of a Linear: y_part += scale * (x A^T) B^T.
 struct AdapterPart {
   size_t part = 0;     // which part of the Linear
   int64_t rank = 0;    // R
   double scale = 1.0;  // alpha / R, or alpha / sqrt(R)
   at::Tensor B;        // [out, R], float32 leaf
+  RoundedLeaf rounded_B = {};
 };
 
 /// What lora/ puts into a Linear's adapter slot.
@@ -27,6 +43,7 @@ struct Adapter {
   std::vector<AdapterPart> parts;  // ascending by part
   double dropout = 0.0;            // on the adapter's input, one mask for all parts of the Linear
   std::string id;                  // tells this Linear's dropout masks from the others'
+  RoundedLeaf rounded_A = {};
 };
 
 /// Draws of the dropout masks of one device pass: masks are a pure function of (seed, Linear), so

@@ -102,12 +102,12 @@ class RmsNormFunction : public Function<RmsNormFunction> {
       out[0] = cuda_ops::rms_norm_backward(dy, x_TD, weight, rstd);
     } else if (ctx->needs_input_grad(0)) {
       const auto x32 = x_TD.to(at::kFloat), r = rstd.unsqueeze(-1);
-      const auto g = dy.to(at::kFloat).mul_(weight);
+      const auto g = dy.to(at::kFloat).mul(weight);  // dy is the engine's, and may be float32
       const auto k = g.mul(x32).mean(-1, true).mul_(r.pow(3));
       out[0] = g.mul_(r).sub_(x32.mul(k)).to(x_TD.scalar_type());
     }
     if (ctx->needs_input_grad(1)) {
-      const auto normed = x_TD.to(at::kFloat).mul_(rstd.unsqueeze(-1));
+      const auto normed = x_TD.to(at::kFloat).mul(rstd.unsqueeze(-1));
       out[1] = normed.mul_(dy).sum(0).to(weight.scalar_type());
     }
     return out;

@@ -110,6 +110,8 @@ void Optimizer::step(double factor, const UpdateShare& share) {
     at::_foreach_add_(steps, 1);
     at::_fused_adamw_(params, grads, m, v, {}, steps, key.first * factor, config_.beta1,
                       config_.beta2, key.second, config_.eps, false, false);
+    // it writes behind autograd's back: whoever keeps something made of a leaf must learn of it
+    for (const auto& leaf : params) leaf.unsafeGetTensorImpl()->bump_version();
   }
   if (config_.matrices == "muon") step_muon(factor, share);
 }

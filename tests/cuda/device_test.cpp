@@ -58,7 +58,7 @@ void open_built_kernels() {
 TEST_CASE("the library of kernels opens without a device and fills every operator", "[cuda]") {
   open_built_kernels();
   for (const char* name : {"swiglu", "swiglu_backward", "rms_norm", "rms_norm_backward",
-                           "rotate_heads_", "attend_cached"}) {
+                           "rotate_heads_", "drop", "attend_cached"}) {
     INFO(name);
     const auto found = c10::Dispatcher::singleton().findSchema({std::string("finer::") + name, ""});
     REQUIRE(found);
@@ -78,6 +78,8 @@ TEST_CASE("callers and kernels agree on the signatures of the operators", "[cuda
   CHECK_THROWS_WITH(ops::rms_norm(x, row, 1e-5), complaint);
   CHECK_THROWS_WITH(ops::rms_norm_backward(x, x, row, rstd), complaint);
   CHECK_THROWS_WITH(ops::rotate_heads_(x, 1, x, x, 1), complaint);
+  CHECK_THROWS_WITH(ops::drop(x, 0.5, 1), complaint);
+  CHECK_THROWS_WITH(ops::attend_cached(x, x, x, {x, x, x, x}, 1, 1), complaint);
 }
 #endif
 

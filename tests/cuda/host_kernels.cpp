@@ -2,6 +2,7 @@
 #include "host_grid.h"
 // After the grid, which they need:
 #include "finer/cuda/cached_attention.cu"
+#include "finer/cuda/dropout.cu"
 #include "finer/cuda/rms_norm.cu"
 #include "finer/cuda/rotary.cu"
 #include "finer/cuda/swiglu.cu"
@@ -169,6 +170,33 @@ TEMPLATE_TEST_CASE("the rotary kernel turns the leading heads and leaves the res
       CHECK(turned.value < kRoundings<T>);
       CHECK(is_rest_same);
     }
+  }
+}
+
+TEMPLATE_TEST_CASE("the dropout kernel keeps what the hash keeps", "[cuda]", float, __half,
+                   __nv_bfloat16) {
+  using T = TestType;
+  constexpr int64_t kRows = 3;
+  for (const int64_t D : {7, 64, 1000}) {
+    auto x = Values<T>::normal(kRows * D, 10), y = Values<T>::unwritten(kRows * D);
+    const double rate = 0.3, scale = to_float(from_float<T>(static_cast<float>(1 / (1 - rate))));
+    constexpr uint64_t kKey = 0x9876543210fedcbaULL;
+    launch_drop(kDtypeOf<T>, x.data(), y.data(), kRows, D, kKey, mask_kept_below(rate),
+                static_cast<float>(1 / (1 - rate)), nullptr);
+    Worst worst;
+    int64_t kept = 0;
+    for (int64_t t = 0; t < kRows; ++t) {
+      const uint64_t key = mask_row_key(kKey, t);
+      for (int64_t d = 0; d < D; ++d) {
+        const auto bits = mask_bits(static_cast<uint32_t>(d), static_cast<uint32_t>(key),
+                                    static_cast<uint32_t>(key >> 32));
+        const bool is_kept = bits < 0.7 * (1 << 24);
+        kept += is_kept;
+        worst.add(y[t * D + d], is_kept ? x[t * D + d] * scale : 0.0);
+      }
+    }
+    CHECK(worst.value < kRoundings<T>);
+    CHECK((kept > 0 && kept < kRows * D));
   }
 }
 

@@ -1,5 +1,6 @@
 // Each kernel against its ATen twin on the same device, and against the twin in float64 on the CPU.
 #include "finer/nn/cuda_ops.h"
+#include "finer/nn/dropout.h"
 #include "finer/nn/mlp.h"
 #include "finer/nn/norm.h"
 #include "finer/nn/rope.h"
@@ -112,6 +113,17 @@ TEST_CASE("the rotary kernel turns the leading heads in place and leaves the res
       CHECK(x.narrow(1, kHeads * C, kRest * C).equal(before.narrow(1, kHeads * C, kRest * C)));
       finer::rotate_heads_(x, kHeads, cos, sin, -1);
       CHECK(off_by(x, before) <= 2 * spacing(dtype));
+    }
+  }
+}
+
+TEST_CASE("the card drops what the CPU drops", "[gpu]") {
+  REQUIRE_KERNELS();
+  for (const auto dtype : kDtypes) {
+    for (const int64_t D : {7, 64, 4096}) {
+      const auto x = made({37, D}, dtype, 13);
+      const auto found = finer::drop(x, 0.3, 5, "layer");
+      CHECK(found.cpu().equal(finer::drop(x.cpu(), 0.3, 5, "layer")));
     }
   }
 }

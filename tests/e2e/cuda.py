@@ -38,7 +38,7 @@ def losses_of(test, name, *settings):
 
 
 def trains(test):
-    """float32 without dropout is the CPU's run; with dropout another generator draws, so it only has to learn."""
+    """In float32 the CPU's run, with and without dropout."""
     plain = ("lora.dropout=0",)
     test.train("device=cpu", "output=cpu", *plain)
     cpu = harness.losses(test.work / "cpu")
@@ -63,13 +63,15 @@ def trains(test):
         print(f"{dtype}: losses within {gap(half, cpu):.1e} of the CPU's in float32")
         test.check(gap(half, cpu) < bound, f"{dtype}: {gap(half, cpu):.1e}, expected {bound}: {half}")
 
+    # the mask is a function of the element's place, the same on both
     want = [float(line) for line in EXPECTED.read_text().splitlines() if not line.startswith("#")]
     dropped = losses_of(test, "dropout")
-    test.check(abs(dropped[-1] - want[-1]) < 0.2 * want[-1], f"with dropout: ends at {dropped[-1]}, on the CPU at {want[-1]}")
+    print(f"with dropout: losses within {gap(dropped, want):.1e} of {EXPECTED.name}")
+    test.check(gap(dropped, want) < 1e-4, f"with dropout: {gap(dropped, want):.1e}, {dropped}")
     dropped_again = losses_of(test, "dropout-recomputed", "train.recompute=full")
     test.check(gap(dropped_again, dropped) < 1e-4, f"masks of what is recomputed: {gap(dropped_again, dropped):.1e}")
 
-    muon = ("train.language=full", "train.projector=full", "optim.matrices=muon", "optim.lr=2e-3")
+    muon = ("train.language=full", "lora=null", "optim.matrices=muon", "optim.lr=2e-3", "optim.projector_lr=1e-3")
     test.train("device=cpu", "output=muon-cpu", *muon)
     cpu, found = harness.losses(test.work / "muon-cpu"), losses_of(test, "muon", *muon)
     print(f"muon (bfloat16 there): losses within {gap(found, cpu):.1e} of the CPU's")

@@ -207,6 +207,27 @@ TEST_CASE("a bfloat16 base with float32 adapters is close to float32", "[nn]") {
   CHECK(difference(a.dB1, b.dB1) < 0.02);
 }
 
+TEST_CASE("leaves are rounded once, and anew when they have changed", "[nn]") {
+  const auto x = leaf(drawn({6, 5}, 1));
+  const RoundedLeaf rounded;
+  CHECK(rounded.of(x, at::kFloat).is_same(x));
+  const at::NoGradGuard no_gradients;
+  const auto* first = rounded.of(x, at::kBFloat16).const_data_ptr();
+  CHECK(rounded.of(x, at::kBFloat16).const_data_ptr() == first);
+  CHECK(at::equal(rounded.of(x, at::kBFloat16), x.to(at::kBFloat16)));
+  const auto changed = [&] { return at::equal(rounded.of(x, at::kBFloat16), x.to(at::kBFloat16)); };
+  x.narrow(0, 1, 2).add_(1);  // through a view, as Muon does
+  CHECK(changed());
+  const auto before = x.clone();
+  x.mul_(0.5);
+  CHECK(changed());
+  x.copy_(before);  // as a checkpoint is read
+  CHECK(changed());
+  CHECK(rounded.of(x, at::kHalf).scalar_type() == at::kHalf);
+  const auto other = x.mul(2);
+  CHECK(at::equal(rounded.of(other, at::kBFloat16), other.to(at::kBFloat16)));
+}
+
 TEST_CASE("a dropout mask is a pure function of seed and layer", "[nn]") {
   Projections p(at::kFloat, 0.5);
   const auto x = drawn({50, 12}, 6);

@@ -69,6 +69,22 @@ TEST_CASE("RMSNorm of rows that do not lie one after the other is the same", "[n
   CHECK(difference(a.dw, b.dw) < 1e-6);
 }
 
+TEST_CASE("RMSNorm changes neither its input nor the gradient that it is given", "[nn]") {
+  for (const bool is_contiguous : {true, false}) {
+    const auto wide = drawn({5, 40}, 1);
+    const auto x = is_contiguous ? wide.narrow(1, 0, 24).contiguous() : wide.narrow(1, 8, 24);
+    const auto w = drawn({24}, 2), dy = drawn({5, 24}, 3);
+    const auto x_before = x.clone(), dy_before = dy.clone();
+    const auto x_leaf = x.detach().requires_grad_(true), w_leaf = leaf(w);
+    torch::autograd::backward({fast(x_leaf, w_leaf)}, {dy});
+    CHECK(at::equal(x, x_before));
+    CHECK(at::equal(dy, dy_before));
+    const auto expected = through(plain, x, w, dy);
+    CHECK(difference(x_leaf.grad(), expected.dx) < 1e-5);
+    CHECK(difference(w_leaf.grad(), expected.dw) < 1e-5);
+  }
+}
+
 TEST_CASE("RMSNorm in bfloat16 rounds where transformers rounds", "[nn]") {
   const auto x = drawn({5, 32}, 1, at::kBFloat16), w = drawn({32}, 2, at::kBFloat16);
   CHECK(at::equal(norm_of(w).forward(x), plain(x, w)));

@@ -61,6 +61,24 @@ TEST_CASE("six steps of AdamW, clipping and cosine are torch's and transformers'
   }
 }
 
+// Copies of a leaf in 16 bits are made anew when its version has changed (RoundedLeaf).
+TEST_CASE("every update counts up the version of the leaves it writes", "[train]") {
+  const auto g = golden("train/adamw.safetensors");
+  for (const char* matrices : {"adamw", "muon"}) {
+    auto config = golden_settings();
+    config.matrices = matrices;
+    auto leaves = golden_leaves(g);
+    leaves[2].matrix_rows = {leaves[2].leaf.size(0)};
+    Optimizer optimizer(leaves, config);
+    std::vector<int64_t> before;
+    for (const auto& t : optimizer.trainables()) before.push_back(t.leaf._version());
+    give_gradients(optimizer, g, 0);
+    optimizer.step(1.0);
+    for (size_t i = 0; i < before.size(); ++i)
+      CHECK(optimizer.trainables()[i].leaf._version() > before[i]);
+  }
+}
+
 TEST_CASE("schedules are transformers', beyond the last step too", "[train]") {
   const auto g = golden("train/schedules.safetensors");
   CHECK(g.size() == 12);

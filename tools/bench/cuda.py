@@ -15,11 +15,14 @@ HERE = Path(__file__).resolve().parent
 WARM_UP_STEPS = 2
 
 # name: what differs. device_tokens and micro bound a pass; recompute and checkpointing trade time for memory.
-FINER = {"finer": dict(device_tokens=8192, recompute="none"), "finer, recompute": dict(device_tokens=16384, recompute="full")}
-PEFT = {"PEFT": dict(micro=4, checkpointing=False), "PEFT, checkpointing": dict(micro=16, checkpointing=True)}
+FIXED, GROWING = {"PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:False"}, {"PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True"}
+FINER = {"finer": dict(), "finer-recompute": dict(device_tokens=16384, recompute="full"),
+         "finer-unshared": dict(shares=False), "finer-fixed-segments": dict(environment=FIXED)}
+PEFT = {"PEFT": dict(micro=4, checkpointing=False), "PEFT-checkpointing": dict(micro=16, checkpointing=True),
+        "PEFT-growing-segments": dict(micro=4, checkpointing=False, environment=GROWING)}
 
 
-def finer_command(case, args, run, device_tokens, recompute):
+def finer_command(case, args, run, device_tokens=8192, recompute="none", shares=True):
     recipe = run.with_suffix(".yaml")  # JSON is YAML
     recipe.write_text(json.dumps({
         "model": {"llava": str(case["model"]), "dtype": "bfloat16"},
@@ -27,7 +30,7 @@ def finer_command(case, args, run, device_tokens, recompute):
         "lora": {"rank": cuda_case.RANK, "alpha": cuda_case.ALPHA, "dropout": 0.0},
         "data": {"sets": [{"path": str(case["samples"]), "images": str(case["samples"].parent)}], "max_tokens": 2048,
                  "shuffle": False, "workers": max(2, min(16, os.cpu_count() - 1))},
-        "batch": {"samples": args.batch, "device_tokens": device_tokens},
+        "batch": {"samples": args.batch, "device_tokens": device_tokens, "share_prefix": shares},
         "optim": {"lr": cuda_case.LR, "schedule": "cosine", "warmup_ratio": cuda_case.WARMUP_RATIO, "clip_norm": cuda_case.CLIP,
                   "epochs": 1, "steps": args.steps},
         **({"log": {"profile_step": args.profile}} if args.profile else {}), "checkpoint": {"every_steps": 0},
@@ -42,13 +45,13 @@ def peft_command(case, args, run, micro, checkpointing):
     return command + (["--checkpointing"] if checkpointing else [])
 
 
-def measure(name, command, run, args):
+def measure(name, command, environment, run, args):
     """Runs a side; None where it fails, which is said."""
     run.parent.mkdir(parents=True, exist_ok=True)
     began, first = time.perf_counter(), None
     metrics, log = run / "metrics.jsonl", run.with_suffix(".log")
     with open(log, "w") as out:
-        process = subprocess.Popen([str(x) for x in command], stdout=out, stderr=subprocess.STDOUT)
+        process = subprocess.Popen([str(x) for x in command], stdout=out, stderr=subprocess.STDOUT, env=os.environ | environment)
         while process.poll() is None:
             if first is None and metrics.exists() and metrics.stat().st_size:
                 first = time.perf_counter() - began
@@ -64,6 +67,7 @@ def measure(name, command, run, args):
     return {"step_s": statistics.median(line["seconds"] for line in warm), "tokens_per_s": sum(line["tokens"] for line in warm) / seconds,
             "peak_gb": max(line["peak_bytes"] for line in lines) / 1e9, "first_s": first, "total_s": time.perf_counter() - began,
             "tokens": [line["tokens"] for line in lines], "losses": [line["loss"] for line in lines],
+            "seconds": [line["seconds"] for line in lines], "wait_s": [line.get("data_wait", 0) for line in lines],
             "norms": [line["grad_norm"] for line in lines],
             "padding": 1 - sum(line["tokens"] for line in lines) / sum(line.get("padded_tokens", line["tokens"]) for line in lines)}
 
@@ -90,7 +94,7 @@ def table(results, size):
 def main():
     parser = argparse.ArgumentParser(prog="cuda")
     parser.add_argument("--size", choices=list(cuda_case.SIZES), default="7b")
-    parser.add_argument("--only", nargs="+", choices=list(FINER | PEFT), default=list(FINER | PEFT))
+    parser.add_argument("--only", nargs="+", choices=list(FINER | PEFT), default=["finer", "finer-recompute", "PEFT", "PEFT-checkpointing"])
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--rounds", type=int, default=1)
@@ -123,10 +127,12 @@ def main():
     results = {name: [] for name in args.only}
     for number in range(args.rounds):
         for name in args.only:
-            run = args.work.resolve() / "runs" / f"{name.replace(', ', '-')}-{number}"
+            run = args.work.resolve() / "runs" / f"{name}-{number}"
             command = finer_command if name in FINER else peft_command
             run.parent.mkdir(parents=True, exist_ok=True)
-            found = measure(name, command(case, args, run, **(FINER | PEFT)[name]), run, args)
+            settings = dict((FINER | PEFT)[name])
+            environment = settings.pop("environment", {})
+            found = measure(name, command(case, args, run, **settings), environment, run, args)
             if found:
                 results[name].append(found)
                 print(f"{name}: {found['step_s']:.3f} s a step, {found['peak_gb']:.1f} GB", flush=True)
