@@ -2,6 +2,7 @@
 import argparse
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -47,6 +48,7 @@ def peft_command(case, args, run, micro, checkpointing):
 
 def measure(name, command, environment, run, args):
     """Runs a side; None where it fails, which is said."""
+    shutil.rmtree(run, ignore_errors=True)
     run.parent.mkdir(parents=True, exist_ok=True)
     began, first = time.perf_counter(), None
     metrics, log = run / "metrics.jsonl", run.with_suffix(".log")
