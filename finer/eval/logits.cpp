@@ -67,7 +67,7 @@ void write_logits(const ModelConfig& model_config, const fs::path& adapter, cons
     }
     std::vector<data::ReadySample> samples;
     samples.push_back(std::move(ready));
-    const auto batch = to_device(data::pack(std::move(samples)), *model);
+    const auto batch = to_device(data::pack(std::move(samples)), *model, 1);  // rows are the file's
     const auto hidden = model->forward(batch.input);
     logits["logits." + std::to_string(n)] =
         at::mm(hidden, model->language().head().to(hidden.scalar_type()).t()).to(at::kFloat);
@@ -95,7 +95,7 @@ DataLoss data_loss(const Recipe& recipe_in, const fs::path& adapter) {
       const auto batch = to_device(packed, *run.model);
       const auto hidden = run.model->forward(batch.input, batch.rows);
       sum += head_loss(hidden, run.model->language().head(), batch.targets,
-                       at::ones_like(batch.weights), recipe.loss.chunk_tokens)
+                       batch.weights.ne(0).to(at::kFloat), recipe.loss.chunk_tokens)
                  .item<double>();
       out.label_tokens += packed.num_label_tokens;
     }

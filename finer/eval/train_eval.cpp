@@ -77,7 +77,7 @@ class TrainEval : public EvalHook {
       const auto batch = to_device(packed, *run_->model);
       const auto hidden = run_->model->forward(batch.input, batch.rows);
       sum += head_loss(hidden, run_->model->language().head(), batch.targets,
-                       at::ones_like(batch.weights), recipe_->loss.chunk_tokens)
+                       batch.weights.ne(0).to(at::kFloat), recipe_->loss.chunk_tokens)
                  .item<double>();
       count += packed.num_label_tokens;
     };

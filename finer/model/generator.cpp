@@ -425,7 +425,9 @@ void Generator::State::step() {
   std::sort(answering.begin(), answering.end(),
             [](const Sequence* a, const Sequence* b) { return a->slots < b->slots; });
   add_answer_rows(pass, answering);
-  int64_t room = kPassRows;
+  // on a card, products of the same few sizes: each new one costs it milliseconds
+  constexpr int64_t kRound = 64;
+  int64_t room = kPassRows - (model.options().device().is_cpu() ? 0 : pass.num_rows() % kRound);
   std::vector<Sequence*> wanting = answering;
   for (auto* s : reading) {  // in their order: a prompt may need what one before it computes
     const int64_t count = std::min(room, s->num_pending());

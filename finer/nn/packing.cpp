@@ -1,6 +1,7 @@
 #include "finer/nn/packing.h"
 
 #include "finer/core/error.h"
+#include "finer/nn/upload.h"
 
 #include <algorithm>
 
@@ -20,10 +21,10 @@ Packing Packing::from_bounds(std::vector<int64_t> bounds, at::Device device,
     for (int64_t i = 0; i < length; ++i) *out++ = i;
     packing.max_length = std::max(packing.max_length, length);
   }
-  packing.positions_T = positions.to(device);
+  packing.positions_T = upload(positions, device);
   auto bounds_host = at::empty({static_cast<int64_t>(bounds.size())}, at::kInt);
   std::copy(bounds.begin(), bounds.end(), bounds_host.data_ptr<int32_t>());
-  packing.bounds_device = bounds_host.to(device);
+  packing.bounds_device = upload(bounds_host, device);
   packing.bounds = std::move(bounds);
   if (std::all_of(shared.begin(), shared.end(), [](int64_t n) { return n == 0; })) return packing;
 
@@ -48,8 +49,8 @@ Packing Packing::from_bounds(std::vector<int64_t> bounds, at::Device device,
       kept.push_back(t);
     }
   }
-  packing.expand_T = at::tensor(expand, at::kLong).to(device);
-  packing.kept = at::tensor(kept, at::kLong).to(device);
+  packing.expand_T = upload(at::tensor(expand, at::kLong), device);
+  packing.kept = upload(at::tensor(kept, at::kLong), device);
   return packing;
 }
 

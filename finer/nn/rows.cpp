@@ -2,6 +2,10 @@
 
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <algorithm>
+#include <utility>
+#include <vector>
+
 namespace finer {
 
 namespace {
@@ -40,13 +44,37 @@ class ExpandSharedFunction : public Function<ExpandSharedFunction> {
   static variable_list backward(AutogradContext* ctx, variable_list grads) {
     const auto repeats = ctx->saved_data["repeats"].toIntVector();
     const auto& d_TX = grads[0];
-    const auto first_TX = d_TX.index_select(0, ctx->saved_data["kept"].toTensor());
-    const auto sum_TX = first_TX.to(at::kFloat);
-    for (size_t i = 0; i < repeats.size(); i += 3) {
-      sum_TX.narrow(0, repeats[i + 1], repeats[i + 2])
-          .add_(d_TX.narrow(0, repeats[i], repeats[i + 2]));
+    auto sum_TX = d_TX.index_select(0, ctx->saved_data["kept"].toTensor());
+    for (const auto& [begin, end] : repeated_rows(repeats)) {
+      auto rows_TX = sum_TX.narrow(0, begin, end - begin);
+      const auto exact_TX = rows_TX.to(at::kFloat);  // float32: the rows themselves
+      for (size_t i = 0; i < repeats.size(); i += 3) {
+        if (repeats[i + 1] < begin || repeats[i + 1] >= end) continue;
+        exact_TX.narrow(0, repeats[i + 1] - begin, repeats[i + 2])
+            .add_(d_TX.narrow(0, repeats[i], repeats[i + 2]));
+      }
+      rows_TX.copy_(exact_TX);
     }
-    return {sum_TX.to(d_TX.scalar_type()), at::Tensor()};
+    return {sum_TX, at::Tensor()};
+  }
+
+ private:
+  // Stretches of the stream that have repeats, apart from each other. repeats: (packed, stream,
+  // length) each.
+  static std::vector<std::pair<int64_t, int64_t>> repeated_rows(
+      const std::vector<int64_t>& repeats) {
+    std::vector<std::pair<int64_t, int64_t>> all, out;
+    for (size_t i = 0; i < repeats.size(); i += 3)
+      all.emplace_back(repeats[i + 1], repeats[i + 1] + repeats[i + 2]);
+    std::sort(all.begin(), all.end());
+    for (const auto& [begin, end] : all) {
+      if (!out.empty() && begin < out.back().second) {
+        out.back().second = std::max(out.back().second, end);
+      } else {
+        out.emplace_back(begin, end);
+      }
+    }
+    return out;
   }
 };
 

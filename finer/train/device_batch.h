@@ -12,10 +12,15 @@ struct DeviceBatch {
   LlavaInput input;
   at::Tensor rows;     // int64 [M], rows of the stream whose next token is a target
   at::Tensor targets;  // int64 [M]
-  at::Tensor
-      weights;  // float32 [M], loss weight of each target (not yet divided), a shared one's sum
+  at::Tensor weights;  // float32 [M], loss weight of each target (not yet divided), a shared one's
+                       // sum; 0 of rows that only bring M to a multiple
 };
 
+/// row_multiple: rows of the stream, and targets, are brought to a multiple of it by a sequence of
+/// tokens 0 without a target and by rows of weight 0, which change no loss and no gradient.
+DeviceBatch to_device(const data::PackedBatch& batch, const Llava& model, int64_t row_multiple);
+/// With what suits the model's device: 128 on CUDA, where products of a shape that was not there
+/// before cost milliseconds each until a kernel is chosen and loaded; 1 elsewhere.
 DeviceBatch to_device(const data::PackedBatch& batch, const Llava& model);
 
 }  // namespace finer

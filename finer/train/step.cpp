@@ -49,6 +49,7 @@ StepResult train_step(Llava& model, Optimizer& optimizer, const data::StepBatch&
   const double scale = scaler ? scaler->scale() : 1.0;
   optimizer.zero_grad();
   const size_t last = last_pass(batch);
+  std::vector<at::Tensor> losses;  // read at the end: a device works on while the next pass is made
   for (size_t p = 0; p < batch.passes.size(); ++p) {
     const auto& pass = batch.passes[p];
     if (pass.num_label_tokens == 0) continue;
@@ -67,8 +68,9 @@ StepResult train_step(Llava& model, Optimizer& optimizer, const data::StepBatch&
     const auto loss = head_loss(hidden_MD, model.language().head(), device.targets,
                                 device.weights * (scale / divisor), config.chunk_tokens);
     if (loss.requires_grad()) torch::autograd::backward({loss}, {});
-    result.loss += loss.item<double>() / scale;
+    losses.push_back(loss.detach());
   }
+  for (const auto& loss : losses) result.loss += loss.item<double>() / scale;
   if (ranks) {
     ranks->watch.mark(dist::Doing::kWaiting, step_text(batch) + ", the sum of the gradients");
     ranks->reducer.finish();

@@ -327,9 +327,17 @@ int train_as(const Recipe& recipe, const std::string& resume, Ranks* ranks, Eval
 
 int train(const Recipe& recipe, const std::string& resume, EvalHook* hook) {
   const auto launch = dist::read_launch();
-  if (!launch.is_many()) return train_as(recipe, resume, nullptr, hook);
-  Ranks ranks(launch, recipe);
-  return ranks.run([&] { return train_as(recipe, resume, &ranks, hook); });
+  try {
+    if (!launch.is_many()) return train_as(recipe, resume, nullptr, hook);
+    Ranks ranks(launch, recipe);
+    return ranks.run([&] { return train_as(recipe, resume, &ranks, hook); });
+  } catch (const c10::OutOfMemoryError& error) {  // outside of a step
+    const std::string text = error.what_without_backtrace();
+    throw Error("device: its memory is full before a step begins (" +
+                text.substr(0, text.find(". ")) +
+                "); expected a card with more, a model.dtype of 16 bits, or less that trains "
+                "(--dry-run prints a plan)");
+  }
 }
 
 void dry_run(const Recipe& recipe, const std::string& resume, EvalHook* hook) {

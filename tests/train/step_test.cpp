@@ -2,9 +2,11 @@
 
 #include "finer/io/weight_names.h"
 #include "finer/train/device_batch.h"
+#include "finer/train/loss.h"
 #include "tests/train/small_steps.h"
 
 #include <catch2/catch.hpp>
+#include <torch/csrc/autograd/autograd.h>
 
 #include <cmath>
 #include <limits>
@@ -421,6 +423,34 @@ TEST_CASE("a device pass predicts the next token within each sequence only", "[t
   const auto pictures = to_device(data::pack(four_samples()), *model);
   CHECK(pictures.input.pixels.sizes() == at::IntArrayRef({2, 3, 8, 8}));
   CHECK(at::equal(pictures.input.image_slots, at::tensor({3, 4, 5, 6, 30, 31, 32, 33}, at::kLong)));
+}
+
+TEST_CASE("rows that only bring a pass to a multiple change no loss and no gradient", "[train]") {
+  for (const bool shares : {false, true}) {
+    auto batch = data::pack(four_samples());
+    if (shares) batch.shared = {0, 1, 1, 1};  // all begin with token 1
+    struct Pass {
+      double loss;
+      Tensors gradients;
+      int64_t stream, targets;
+    };
+    const auto pass_of = [&](int64_t multiple) {
+      TinyRun run;
+      const auto device = to_device(batch, *run.model, multiple);
+      const auto hidden = run.model->forward(device.input, device.rows);
+      const auto loss =
+          head_loss(hidden, run.model->language().head(), device.targets, device.weights, 256);
+      torch::autograd::backward({loss}, {});
+      return Pass{loss.item<double>(), run.gradients(), device.input.ids_T.size(0),
+                  device.rows.size(0)};
+    };
+    const auto plain = pass_of(1), padded = pass_of(16);
+    CHECK(padded.stream == (plain.stream + 15) / 16 * 16);
+    CHECK(padded.stream > plain.stream);
+    CHECK(padded.targets == (plain.targets + 15) / 16 * 16);
+    CHECK(padded.loss == Approx(plain.loss).epsilon(1e-6));
+    check_same(padded.gradients, plain.gradients, 1e-5);
+  }
 }
 
 }  // namespace finer

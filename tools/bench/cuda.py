@@ -13,7 +13,7 @@ import cuda_case
 import finer_program
 
 HERE = Path(__file__).resolve().parent
-WARM_UP_STEPS = 2
+WARM_UP_STEPS = 10  # until every product has its kernel, on both sides
 
 # name: what differs. device_tokens and micro bound a pass; recompute and checkpointing trade time for memory.
 FIXED, GROWING = {"PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:False"}, {"PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True"}
@@ -98,7 +98,7 @@ def main():
     parser.add_argument("--size", choices=list(cuda_case.SIZES), default="7b")
     parser.add_argument("--only", nargs="+", choices=list(FINER | PEFT), default=["finer", "finer-recompute", "PEFT", "PEFT-checkpointing"])
     parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--steps", type=int, default=10)
+    parser.add_argument("--steps", type=int, default=30)
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--profile", type=int, default=0, help="this step of finer's runs is profiled and not counted")
     parser.add_argument("--device", default="cuda")

@@ -22,8 +22,10 @@ WORDS = "the a bird shape red blue yellow green small large bar disc corner with
 
 
 def make_model(folder, size, device, tokenizer):
-    """A llava-hf directory in bfloat16, written by the transformers that is installed."""
+    """A llava-hf directory in bfloat16: names and shapes from the transformers that is installed, values drawn on the device."""
+    from concurrent.futures import ThreadPoolExecutor
     import torch
+    from safetensors.torch import save_file
     from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
     vision, text = SIZES[size]
     config = LlavaConfig(
@@ -31,20 +33,37 @@ def make_model(folder, size, device, tokenizer):
         text_config=LlamaConfig(vocab_size=32064, max_position_embeddings=4096, rms_norm_eps=1e-5, tie_word_embeddings=False, **text),
         image_token_index=32000, projector_hidden_act="gelu", vision_feature_layer=-2, vision_feature_select_strategy="default",
         image_seq_length=(vision["image_size"] // vision["patch_size"]) ** 2, tie_word_embeddings=False)
-    torch.manual_seed(0)
-    torch.set_default_dtype(torch.bfloat16)
-    with torch.device(device):
-        model = LlavaForConditionalGeneration(config)
-    torch.set_default_dtype(torch.float32)
     folder.mkdir(parents=True, exist_ok=True)
-    model.save_pretrained(folder, max_shard_size="5GB")
+    config.architectures, config.dtype = ["LlavaForConditionalGeneration"], "bfloat16"
+    config.save_pretrained(folder)
+    with torch.device("meta"):
+        shapes = {name: tuple(value.shape) for name, value in LlavaForConditionalGeneration(config).named_parameters()}
+    torch.manual_seed(0)
+
+    def drawn(name, shape):
+        if name.endswith("bias"):
+            return torch.zeros(shape, dtype=torch.bfloat16)
+        if len(shape) == 1 and "embedding" not in name:
+            return torch.ones(shape, dtype=torch.bfloat16)
+        return (torch.randn(shape, device=device) * 0.02).to(torch.bfloat16).cpu()
+
+    num_shards = 8 if size != "tiny" else 1
+    names = [list(shapes)[at::num_shards] for at in range(num_shards)]
+    files = [f"model-{at + 1:05d}-of-{num_shards:05d}.safetensors" for at in range(num_shards)]
+
+    def write(at):
+        save_file({name: drawn(name, shapes[name]) for name in names[at]}, str(folder / files[at]), metadata={"format": "pt"})
+
+    with ThreadPoolExecutor(num_shards) as pool:
+        list(pool.map(write, range(num_shards)))
+    (folder / "model.safetensors.index.json").write_text(json.dumps({
+        "metadata": {}, "weight_map": {name: file for part, file in zip(names, files) for name in part}}))
     shutil.copyfile(tokenizer, folder / "tokenizer.model")
     side = vision["image_size"]
     (folder / "preprocessor_config.json").write_text(json.dumps({
-        "image_processor_type": "CLIPImageProcessor", "do_center_crop": True, "do_convert_rgb": True, "do_normalize": True, "do_rescale": True, "do_resize": True,
-        "crop_size": {"height": side, "width": side}, "size": {"shortest_edge": side}, "resample": 3,
-        "rescale_factor": 1 / 255, "image_mean": [0.48145466, 0.4578275, 0.40821073],
-        "image_std": [0.26862954, 0.26130258, 0.27577711]}))
+        "image_processor_type": "CLIPImageProcessor", "do_center_crop": True, "do_convert_rgb": True, "do_normalize": True, "do_rescale": True,
+        "do_resize": True, "crop_size": {"height": side, "width": side}, "size": {"shortest_edge": side}, "resample": 3,
+        "rescale_factor": 1 / 255, "image_mean": [0.48145466, 0.4578275, 0.40821073], "image_std": [0.26862954, 0.26130258, 0.27577711]}))
 
 
 def default_tokenizer():

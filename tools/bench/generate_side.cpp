@@ -14,16 +14,20 @@
 #include <string>
 #include <vector>
 
-// generate_side MODEL QUESTIONS.jsonl THREADS SEQUENCES reuse|none: a line a question, {"image",
-// "prompt", "tokens"}. Pictures and prompts are ready before the clock starts; the cache is empty.
+// generate_side MODEL QUESTIONS.jsonl THREADS SEQUENCES reuse|none [DEVICE DTYPE]: a line a
+// question,
+// {"image", "prompt", "tokens"}. Pictures and prompts are ready before the clock starts; the cache
+// is empty.
 int main(int argc, char** argv) {
   return finer::cli::run("generate_side", [&] {
-    if (argc != 6)
-      throw finer::ConfigError("expected MODEL QUESTIONS THREADS SEQUENCES reuse|none");
+    if (argc != 6 && argc != 8)
+      throw finer::ConfigError(
+          "expected MODEL QUESTIONS THREADS SEQUENCES reuse|none [DEVICE DTYPE]");
     at::set_num_threads(std::stoi(argv[3]));
     finer::SessionConfig config;
     config.model.llava = argv[1];
-    config.device = "cpu";
+    config.device = argc == 8 ? argv[6] : "cpu";
+    if (argc == 8) config.model.dtype = argv[7];
     const finer::Session session(config);
     std::map<std::string, finer::Picture> pictures;
     std::vector<finer::GeneratePrompt> prompts;
