@@ -190,4 +190,14 @@ std::string device_name(at::Device device) {
   return is_known ? text.data() : "unknown";
 }
 
+std::array<uint32_t, 4> device_uuid(at::Device device) {
+  std::array<uint32_t, 4> uuid{};
+  static_assert(sizeof uuid == 16, "as the driver's CUuuid");
+  if (!device.is_cuda()) return uuid;
+  const auto ask = driver_function<int (*)(void*, int)>("cuDeviceGetUuid");
+  const auto handle = driver_handle(std::max<int>(device.index(), 0));
+  if (ask == nullptr || !handle || ask(uuid.data(), *handle) != 0) return {};
+  return uuid;
+}
+
 }  // namespace finer

@@ -2,6 +2,7 @@
 
 #include <c10/core/Device.h>
 
+#include <array>
 #include <cstdint>
 #include <string>
 
@@ -26,5 +27,9 @@ void reset_peak_bytes(at::Device device);
 
 /// "NVIDIA H100 80GB HBM3", or the processor's model name; "unknown" where the system does not say.
 std::string device_name(at::Device device);
+
+/// The driver's identity of a CUDA device, equal in all processes that see it; zeros where it is
+/// not known, and for the CPU.
+std::array<uint32_t, 4> device_uuid(at::Device device);
 
 }  // namespace finer
