@@ -80,6 +80,11 @@ Plan make_plan(const Recipe& recipe, int64_t epoch_size) {
   if (recipe.optim.steps > 0) plan.total_steps = std::min(plan.total_steps, recipe.optim.steps);
   const int64_t whole = plan.total_steps / a_epoch, rest = plan.total_steps % a_epoch;
   plan.last_position = whole * epoch_size + std::min(epoch_size, rest * recipe.batch.samples);
+  if (recipe.log.profile_step > plan.total_steps) {
+    throw RecipeError("log.profile_step: found " + std::to_string(recipe.log.profile_step) +
+                      ", which never comes; expected at most " + std::to_string(plan.total_steps) +
+                      ", the run's last step");
+  }
   return plan;
 }
 

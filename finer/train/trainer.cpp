@@ -155,6 +155,10 @@ int train_as(const Recipe& recipe, const std::string& resume, Ranks* ranks, Eval
   std::istringstream rows(part_text(table, optimizer.trainables()));
   for (std::string row; std::getline(rows, row);) tell(row);
   if (checkpoint) tell("going on from " + checkpoint->string());
+  if (is_first && recipe.log.profile_step > 0 && recipe.log.profile_step <= state.step) {
+    log::warn("log.profile_step: step " + std::to_string(recipe.log.profile_step) +
+              " is behind the checkpoint, so none is profiled");
+  }
 
   // Rank 0 alone writes about the run.
   std::optional<MetricsFile> metrics_file;

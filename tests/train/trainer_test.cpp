@@ -131,6 +131,19 @@ TEST_CASE("the same recipe gives the same bytes, and other loader threads no oth
   CHECK(adapter("a") != adapter("c"));
 }
 
+TEST_CASE("a profiled step leaves its tables and changes no byte of the result", "[train]") {
+  const SmallRun run;
+  train(run.recipe("a"), "auto");
+  train(run.recipe("b", {"log.profile_step=2"}), "auto");
+  CHECK(bytes_of(run.root() / "a/adapter/adapter_model.safetensors") ==
+        bytes_of(run.root() / "b/adapter/adapter_model.safetensors"));
+  CHECK_FALSE(fs::exists(run.root() / "a/profile"));
+  CHECK_THAT(bytes_of(run.root() / "b/profile/step-2.txt"), Contains("aten::mm"));
+  CHECK(fs::exists(run.root() / "b/profile/step-2.json"));
+  CHECK(run.train_fails("c", {"log.profile_step=7"}) ==
+        "log.profile_step: found 7, which never comes; expected at most 6, the run's last step");
+}
+
 TEST_CASE("a resumed run ends in the bytes of an unbroken one, from every checkpoint", "[train]") {
   const SmallRun run;
   train(run.recipe("a"), "auto");
