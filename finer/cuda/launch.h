@@ -1,5 +1,7 @@
 #pragma once
 
+#include "finer/core/cached_tile.h"
+
 #include <cuda_runtime_api.h>
 
 #include <cstdint>
@@ -39,12 +41,6 @@ void launch_rotary(Dtype dtype, void* x, const float* cos, const float* sin, int
 void launch_drop(Dtype dtype, const void* x, void* out, int64_t T, int64_t D, uint64_t key,
                  int32_t kept_below, float scale, cudaStream_t stream);
 
-/// Rows of one group of a CachedView (finer/nn/cached_attention.h) whose queries share a block.
-struct CachedTile {
-  int32_t first_row, num_rows, shared_begin, shared_count;
-  int32_t has_common_list;  // 1: the rows' own lists begin at the same place
-};
-
 struct CachedArgs {
   const void* qkv;           // [num_rows, (H + 2K) * C], rotated, rows `stride` values apart
   void *keys, *values;       // [K, num_slots, C] contiguous
@@ -56,9 +52,6 @@ struct CachedArgs {
   int64_t num_rows, num_tiles, stride, H, K, C, num_slots;
   float scale;
 };
-
-/// Most queries of one key head in a tile.
-constexpr int64_t kCachedQueries = 8;
 
 /// Stores keys and values of every row in its slot, then attends over the lists. C: 32, 64 or 128.
 /// Softmax on the way over blocks of 32 keys, four warps each with every fourth block; sums in

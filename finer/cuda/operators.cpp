@@ -145,8 +145,7 @@ at::Tensor attend_cached(const at::Tensor& qkv, const at::Tensor& keys, const at
         "keys and values [K, slots, C]");
   }
   const int64_t T = qkv.size(0), K = keys.size(0), C = keys.size(2);
-  TORCH_CHECK(heads % K == 0 && heads / K <= kCachedQueries && qkv.size(1) == (heads + 2 * K) * C &&
-                  (C == 32 || C == 64 || C == 128),
+  TORCH_CHECK(heads % K == 0 && takes_cached(C, heads / K) && qkv.size(1) == (heads + 2 * K) * C,
               "heads of 32, 64 or 128 values, at most 8 to a key head");
   constexpr int64_t kTileSize = sizeof(CachedTile) / sizeof(int32_t);
   for (const auto* list : {&slots, &tiles, &own_lists}) {

@@ -1,5 +1,6 @@
 #include "finer/nn/cached_attention.h"
 
+#include "finer/core/cached_tile.h"
 #include "finer/core/error.h"
 #include "finer/nn/cpu_lanes.h"
 #include "finer/nn/cpu_rows.h"
@@ -9,6 +10,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 
 namespace finer {
@@ -281,27 +283,30 @@ at::Tensor slots_tensor(const int32_t* slots, int64_t count, at::Device device) 
 
 // One upload for the three lists of int32.
 cuda_ops::CachedLists device_lists(const CachedView& view, at::Device device, int64_t heads_a_key) {
-  const auto rows_a_tile = std::max<int64_t>(1, cuda_ops::kCachedQueries / heads_a_key);
-  std::vector<int32_t> tiles, own_lists;
-  const auto add = [](std::vector<int32_t>& to, std::initializer_list<int64_t> values) {
-    for (const int64_t value : values) to.push_back(static_cast<int32_t>(value));
-  };
+  const auto rows_a_tile = std::max<int64_t>(1, kCachedQueries / heads_a_key);
+  std::vector<CachedTile> tiles;
+  std::vector<int32_t> own_lists;
+  const auto narrow = [](int64_t value) { return static_cast<int32_t>(value); };
   for (const auto& group : view.groups) {
     for (int64_t r = 0; r < group.num_rows; r += rows_a_tile) {
       const int64_t rows = std::min(rows_a_tile, group.num_rows - r), first = group.first_row + r;
       const auto begins = view.own_begin.begin() + first;
       const bool has_common_list =
           std::all_of(begins, begins + rows, [&](int64_t begin) { return begin == *begins; });
-      add(tiles, {first, rows, group.shared_begin, group.shared_count, has_common_list});
+      tiles.push_back({narrow(first), narrow(rows), narrow(group.shared_begin),
+                       narrow(group.shared_count), has_common_list});
     }
   }
   for (size_t t = 0; t < view.own_begin.size(); ++t)
-    add(own_lists, {view.own_begin[t], view.own_count[t]});
+    own_lists.insert(own_lists.end(), {narrow(view.own_begin[t]), narrow(view.own_count[t])});
   auto all = view.slots;
-  all.insert(all.end(), tiles.begin(), tiles.end());
+  constexpr size_t kTileSize = sizeof(CachedTile) / sizeof(int32_t);
+  const size_t num_slots = all.size();
+  all.resize(num_slots + tiles.size() * kTileSize);
+  std::memcpy(all.data() + num_slots, tiles.data(), tiles.size() * sizeof(CachedTile));
   all.insert(all.end(), own_lists.begin(), own_lists.end());
   const auto parts = at::tensor(all).to(device).split_with_sizes(
-      {static_cast<int64_t>(view.slots.size()), static_cast<int64_t>(tiles.size()),
+      {static_cast<int64_t>(num_slots), static_cast<int64_t>(tiles.size() * kTileSize),
        static_cast<int64_t>(own_lists.size())});
   return {parts[0], parts[1], parts[2], view.writes_to_T};
 }
@@ -349,7 +354,7 @@ void CachedView::make_tensors(at::Device device, bool has_kernel, int64_t heads_
 bool has_cached_kernel(const at::TensorOptions& options, const AttentionConfig& config) {
   const int64_t C = config.head_size, G = config.num_heads / config.num_kv_heads;
   if (options.device().is_cpu()) return options.dtype() == at::kFloat && C % 8 == 0;
-  return options.device().is_cuda() && has_cuda_kernels() && cuda_ops::takes_cached(C, G);
+  return options.device().is_cuda() && has_cuda_kernels() && takes_cached(C, G);
 }
 
 at::Tensor attend_cached(const at::Tensor& qkv_TX, const RopeRows& rope, const CachedView& view,

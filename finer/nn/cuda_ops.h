@@ -40,17 +40,11 @@ at::Tensor drop(const at::Tensor& x_TD, double rate, uint64_t key);
 
 /// What attend_cached reads of a CachedView, on the device.
 struct CachedLists {
-  at::Tensor slots;  // int32, lists one after the other
-  at::Tensor tiles;  // int32 [tiles, 5]: first row, rows, shared begin, shared count, common list
+  at::Tensor slots;      // int32, lists one after the other
+  at::Tensor tiles;      // int32, CachedTile after CachedTile (finer/core/cached_tile.h)
   at::Tensor own_lists;  // int32 [T, 2]: begin, count
   at::Tensor writes_to;  // int64 [T]
 };
-constexpr int64_t kCachedQueries = 8;  // most queries of one key head in a tile
-
-/// Whether the kernel takes heads of C values, G of them to a key head.
-inline bool takes_cached(int64_t C, int64_t G) {
-  return (C == 32 || C == 64 || C == 128) && G <= kCachedQueries;
-}
 
 /// qkv_TX [T, (H + 2K) * C], rotated; keys and values [K, slots, C], into which each row's own go
 /// first. Returns [T, H * C].

@@ -1,6 +1,7 @@
 #include "finer/nn/device.h"
 
 #include "finer/core/error.h"
+#include "finer/core/log.h"
 #include "finer/nn/cuda_ops.h"
 
 #include <ATen/Context.h>
@@ -74,6 +75,10 @@ void open_kernels() {
     FINER_CHECK(has_cuda_kernels(), "libfiner_cuda.so registers its operators when it is opened");
     return;
   }
+  log::warn(
+      "device: libfiner_cuda.so is not beside the program (it is built where nvcc is), so "
+      "LibTorch's "
+      "operators do its work, more slowly");
 }
 
 // The driver is asked directly: LibTorch's questions about a device lie in headers that only CUDA

@@ -5,6 +5,7 @@
 #include "finer/nn/cpu_rows.h"
 #include "finer/nn/cuda_ops.h"
 
+#include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
@@ -49,10 +50,15 @@ at::Tensor drop_on_cpu(const at::Tensor& x, double rate, uint64_t key) {
 at::Tensor drop(const at::Tensor& x, double rate, uint64_t seed, const std::string& id) {
   const uint64_t key = mix_seed(seed, hash_bytes(id));
   if (x.is_cuda() && has_cuda_kernels()) return cuda_ops::drop(x.contiguous(), rate, key);
-  if (x.is_cpu() && x.scalar_type() == at::kFloat) return drop_on_cpu(x.contiguous(), rate, key);
+  if (!x.is_cpu()) {  // the hash is a kernel's work: made of operators it would take seconds a pass
+    auto generator = at::globalContext().defaultGenerator(x.device()).clone();
+    generator.set_current_seed(key);
+    return at::empty_like(x).bernoulli_(1.0 - rate, generator).mul_(1.0 / (1.0 - rate)).mul_(x);
+  }
+  if (x.scalar_type() == at::kFloat) return drop_on_cpu(x.contiguous(), rate, key);
   // a mask in float32 first: the same elements for every dtype
   return drop_on_cpu(at::ones({x.size(0), x.size(1)}, at::kFloat), rate, key)
-      .to(x.options())
+      .to(x.scalar_type())
       .mul_(x);
 }
 

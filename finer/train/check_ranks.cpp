@@ -39,8 +39,10 @@ std::string check_ranks(int64_t most_mb) {
   Ranks ranks(launch, recipe);
   std::string table;
   ranks.run([&] {
-    const auto device = open_device(ranks.own_recipe(recipe).device);
-    ranks.open_device(device);
+    const auto own = ranks.own_recipe(recipe);
+    ranks.check_cards(own.device);
+    const auto device = open_device(own.device);
+    ranks.group().open_device(device);
     if (most_mb == 0) most_mb = device.is_cuda() ? kMostMb : most_by_memory(launch.local_size);
     double agreed = 1e9;  // the machine with the least memory decides
     for (const auto& values : ranks.group().gather({static_cast<double>(most_mb)}))

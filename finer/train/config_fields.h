@@ -68,8 +68,8 @@ inline void describe(FieldVisitor& v, LogConfig& c) {
           between(1, 1e12));
   v.field("tensorboard", c.tensorboard, "writes TensorBoard's event file");
   v.field("profile_step", c.profile_step,
-          "this step runs under LibTorch's profiler: RUN/profile/step-N.txt, and .json for "
-          "ui.perfetto.dev; 0: none does",
+          "this step of rank 0 runs under LibTorch's profiler: RUN/profile/step-N.txt, and .json "
+          "for ui.perfetto.dev; 0: none does",
           between(0, 1e12));
 }
 

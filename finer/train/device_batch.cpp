@@ -53,7 +53,7 @@ DeviceBatch to_device(const data::PackedBatch& batch, const Llava& model, int64_
   if (const int64_t more = missing(batch.num_tokens() - in_common, row_multiple); more > 0) {
     bounds.push_back(bounds.back() + more);
     if (!shared_tokens.empty()) shared_tokens.push_back(0);
-    ids.resize(ids.size() + static_cast<size_t>(more), 0);
+    ids.resize(ids.size() + static_cast<size_t>(more), ids.front());
   }
   out.input.packing = Packing::from_bounds(std::move(bounds), device, shared_tokens);
   const auto& packing = out.input.packing;

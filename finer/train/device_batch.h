@@ -17,7 +17,8 @@ struct DeviceBatch {
 };
 
 /// row_multiple: rows of the stream, and targets, are brought to a multiple of it by a sequence of
-/// tokens 0 without a target and by rows of weight 0, which change no loss and no gradient.
+/// the batch's first token, without a target, and by rows of weight 0; they change no loss and no
+/// gradient (where the model's values are finite).
 DeviceBatch to_device(const data::PackedBatch& batch, const Llava& model, int64_t row_multiple);
 /// With what suits the model's device: 128 on CUDA, where products of a shape that was not there
 /// before cost milliseconds each until a kernel is chosen and loaded; 1 elsewhere.

@@ -36,9 +36,11 @@ std::string memory_full_text(const data::StepBatch& batch, const Recipe& recipe,
     add("batch.device_tokens below " + std::to_string(recipe.batch.device_tokens));
   if (recipe.train.recompute == "none") add("train.recompute: full");
   if (longest == tokens)
-    add("data.max_tokens below " + std::to_string(longest) + " (one sample fills the pass)");
-  return "step " + std::to_string(batch.step + 1) + ": the device's memory is full in a pass of " +
-         readable_count(tokens) + " tokens, longest sample " + readable_count(longest) + " (" +
+    add("data.max_tokens below " + std::to_string(longest) +
+        " (one sample fills the pass; longer ones are then cut or left out)");
+  return "step " + std::to_string(batch.step + 1) +
+         ": the device's memory is full; its largest pass has " + readable_count(tokens) +
+         " tokens, the longest sample of it " + readable_count(longest) + " (" +
          readable_bytes(peak_bytes) + " were held" + asked_for(allocator_text) +
          "); expected a pass that fits: " + fix;
 }

@@ -91,6 +91,7 @@ void Optimizer::step_muon(double factor, const UpdateShare& share) {
 
 void Optimizer::step(double factor, const UpdateShare& share) {
   const at::NoGradGuard no_gradients;
+  is_updating_ = true;
   // Tensors of one rate and decay go through one call.
   std::map<std::pair<double, double>, std::vector<size_t>> groups;
   for (size_t i = 0; i < trainables_.size(); ++i) {
@@ -114,6 +115,7 @@ void Optimizer::step(double factor, const UpdateShare& share) {
     for (const auto& leaf : params) leaf.unsafeGetTensorImpl()->bump_version();
   }
   if (config_.matrices == "muon") step_muon(factor, share);
+  is_updating_ = false;
 }
 
 void Optimizer::zero_grad() {

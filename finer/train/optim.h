@@ -40,6 +40,8 @@ class Optimizer {
   double clip();
   /// factor: on the rates. share: with several ranks, whose gradients are the same by now.
   void step(double factor, const UpdateShare& share = {});
+  /// Whether an update began that has not ended: leaves and moments are of two steps then.
+  bool is_updating() const { return is_updating_; }
   void zero_grad();
 
   /// State by name: `exp_avg/NAME` (with Muon its momentum, and nothing else), `exp_avg_sq/NAME`,
@@ -57,6 +59,7 @@ class Optimizer {
   std::vector<at::Tensor> grads() const;
   void step_muon(double factor, const UpdateShare& share);
 
+  bool is_updating_ = false;
   std::vector<Trainable> trainables_;
   OptimConfig config_;
   std::vector<at::Tensor> exp_avg_;

@@ -88,6 +88,7 @@ std::string StepProfile::finish(const std::filesystem::path& folder, int64_t ste
   const auto result = kineto::disableProfiler();
   std::filesystem::create_directories(folder);
   const auto file = folder / ("step-" + std::to_string(step));
+  std::filesystem::remove(file.string() + ".json");  // an earlier one would hide that there is none
   result->save(file.string() + ".json");
   if (!std::filesystem::exists(file.string() + ".json"))
     throw Error(file.string() + ".json: LibTorch's profiler could not write it");

@@ -18,9 +18,9 @@ struct ProfiledOp {
 
 /// One optimizer step under LibTorch's profiler: every operator, and on CUDA every kernel and copy.
 ///
-/// The step itself becomes slower by what recording costs (its metrics say so too); no value
-/// changes. Threads: the one that trains; work that the backward pass does on LibTorch's threads is
-/// seen.
+/// The step itself becomes slower by what recording and writing cost (its metrics say so too); no
+/// value changes. LibTorch has one profiler a process: one of these at a time. Threads: the one
+/// that trains; work that the backward pass does on LibTorch's threads is seen.
 class StepProfile {
  public:
   /// Starts recording.

@@ -164,7 +164,7 @@ Recipe Ranks::own_recipe(const Recipe& recipe) const {
         "device: found " + recipe.device + " with " + std::to_string(launch.local_size) +
         " ranks on this machine; expected cuda or auto, which give each its own card");
   }
-  const auto device = finer::open_device(recipe.device);
+  const auto device = open_device(recipe.device);
   own.device = device.str();
   if (!device.is_cuda() || device.index() > 0) return own;
   const auto* cards = c10::impl::getDeviceGuardImpl(at::kCUDA);
@@ -176,7 +176,7 @@ Recipe Ranks::own_recipe(const Recipe& recipe) const {
                       std::to_string(count) + " on this machine; start as many ranks as cards");
   }
   own.device = "cuda:" + std::to_string(index);
-  cards->setDevice(finer::open_device(own.device));
+  cards->setDevice(open_device(own.device));
   return own;
 }
 
@@ -213,7 +213,9 @@ void Ranks::first_does(const std::string& what, const std::function<void()>& bod
   dist::from_first(*group_, "did/" + what, "1");
 }
 
-void Ranks::open_device(at::Device device) {
+void Ranks::check_cards(const std::string& name) {
+  watch_->mark(Doing::kWaiting, "the comparison of cards");
+  const auto device = open_device(name);
   const auto uuid = device_uuid(device);
   const auto all = group_->gather({uuid.begin(), uuid.end()});
   for (size_t a = 0; a < all.size(); ++a) {
@@ -226,7 +228,6 @@ void Ranks::open_device(at::Device device) {
                         "; expected as many ranks on a machine as it has cards");
     }
   }
-  group_->open_device(device);
 }
 
 void Ranks::start(const RunState& state, const Recipe& recipe, at::Device device,
@@ -241,7 +242,7 @@ void Ranks::start(const RunState& state, const Recipe& recipe, at::Device device
                {"checkpoint", "step " + std::to_string(state.step)},
                {"device", device.is_cuda() ? "cuda" : "cpu"},
                {"parameters", parameter_lines(trainables)}});
-  open_device(device);
+  group_->open_device(device);
   constexpr int64_t kMegabyte = 1 << 20;
   reducer_ = std::make_unique<dist::GradReducer>(*group_, backward_order(trainables),
                                                  recipe.dist.bucket_mb * kMegabyte);

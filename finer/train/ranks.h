@@ -54,9 +54,8 @@ class Ranks {
   /// Rank 0 does something to the run's files while the others wait.
   void first_does(const std::string& what, const std::function<void()>& body);
 
-  /// Makes sums of tensors on the device possible. Throws: ConfigError where two ranks have one
-  /// card.
-  void open_device(at::Device device);
+  /// device: of own_recipe. Throws: ConfigError where two ranks have one card.
+  void check_cards(const std::string& device);
   /// Compares data, base model and what trains; then all ranks begin with rank 0's values.
   void start(const RunState& state, const Recipe& recipe, at::Device device,
              const std::vector<Trainable>& trainables);

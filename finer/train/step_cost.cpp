@@ -19,6 +19,7 @@ StepCost step_cost(const Llava& model, const Recipe& recipe,
     trainable += t.leaf.numel();
     const bool is_muon = takes_muon(recipe.optim, t);
     out.trained_bytes += t.leaf.numel() * (is_muon ? 12 : 16);
+    if (t.is_adapter && item == 2) out.trained_bytes += t.leaf.numel() * item;  // RoundedLeaf
     if (!is_muon) continue;
     for (const int64_t rows : t.matrix_rows)
       muon += orthogonalize_flops(rows, t.leaf.size(1), recipe.optim.muon_steps);

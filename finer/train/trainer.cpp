@@ -87,6 +87,15 @@ bool has_picture(const data::StepBatch& batch) {
                      [](const auto& pass) { return pass.num_images > 0; });
 }
 
+// A run is worth more than its profile: a full disk costs the profile alone.
+void tell_profile(StepProfile& profile, const fs::path& folder, int64_t step) {
+  try {
+    log::info(profile.finish(folder, step));
+  } catch (const std::exception& error) {
+    log::warn("log.profile_step: " + std::string(error.what()));
+  }
+}
+
 // ranks: null in a run of one rank.
 int train_as(const Recipe& recipe, const std::string& resume, Ranks* ranks, EvalHook* hook) {
   const bool is_first = !ranks || ranks->is_first();
@@ -104,8 +113,10 @@ int train_as(const Recipe& recipe, const std::string& resume, Ranks* ranks, Eval
     return 0;
   }
   RunSetup run;
-  const auto open = [&] { run = open_run(ranks ? ranks->own_recipe(recipe) : recipe, true); };
+  const Recipe own = ranks ? ranks->own_recipe(recipe) : recipe;
+  const auto open = [&] { run = open_run(own, true); };
   if (ranks) {
+    ranks->check_cards(own.device);
     ranks->load_in_turn(recipe.load.stagger, open);
   } else {
     open();
@@ -120,6 +131,10 @@ int train_as(const Recipe& recipe, const std::string& resume, Ranks* ranks, Eval
   RunState state = starting_state(recipe, *run.source, checkpoint);
   if (checkpoint) load_checkpoint(*checkpoint, *run.model, optimizer);
 
+  data::Sampler sampler(run.source->sizes(), run.source->weights(), recipe.seed,
+                        recipe.data.shuffle, run.source->groups());
+  const auto plan = make_plan(recipe, sampler.epoch_size());
+  check_position(plan, recipe, state, checkpoint);
   const auto prepare_folder = [&] {
     const bool was_there = fs::exists(run_dir);
     lock.take(run_dir);
@@ -140,10 +155,6 @@ int train_as(const Recipe& recipe, const std::string& resume, Ranks* ranks, Eval
     prepare_folder();
   }
   log::add_file(run_dir / "logs" / (ranks ? ranks->log_name() : "rank-0.log"));
-  data::Sampler sampler(run.source->sizes(), run.source->weights(), recipe.seed,
-                        recipe.data.shuffle, run.source->groups());
-  const auto plan = make_plan(recipe, sampler.epoch_size());
-  check_position(plan, recipe, state, checkpoint);
   if (checkpoint && is_first) set_later_checkpoints_aside(run_dir, state.step);
   if (is_first) std::filesystem::remove(run_dir / "FINISHED");
   const auto table = part_table(*run.model, recipe, optimizer.trainables());
@@ -243,12 +254,12 @@ int train_as(const Recipe& recipe, const std::string& resume, Ranks* ranks, Eval
                             scaler ? &*scaler : nullptr, step_ranks ? &*step_ranks : nullptr);
       } catch (const c10::OutOfMemoryError& error) {
         optimizer.zero_grad();
-        if (state.step > 0) save();
+        if (state.step > 0 && !optimizer.is_updating()) save();
         throw Error(memory_full_text(*batch, recipe, peak_bytes(run.model->options().device()),
                                      error.what_without_backtrace()));
       }
     }
-    if (profile) log::info(profile->finish(run_dir / "profile", state.step + 1));
+    if (profile) tell_profile(*profile, run_dir / "profile", state.step + 1);
     const bool is_update_visible = !result.skipped && factor > 0;
     if (is_update_visible) movement.after_update(optimizer, had_picture);
     state.step += 1;
@@ -289,7 +300,14 @@ int train_as(const Recipe& recipe, const std::string& resume, Ranks* ranks, Eval
                   name + "); a lower optim.lr may help");
     }
     if (ranks && recipe.has_eval) ranks->watch().mark(dist::Doing::kFiles, "an evaluation");
-    evaluation.after_step(state.step, state.step == plan.total_steps);
+    try {
+      evaluation.after_step(state.step, state.step == plan.total_steps);
+    } catch (const c10::OutOfMemoryError&) {
+      save();
+      throw Error("eval: the device's memory is full in the evaluation after step " +
+                  std::to_string(state.step) +
+                  "; expected a smaller eval.batch or batch.device_tokens, or a card with more");
+    }
     if (recipe.checkpoint.every_steps > 0 && state.step % recipe.checkpoint.every_steps == 0)
       save();
   }
@@ -331,17 +349,18 @@ int train_as(const Recipe& recipe, const std::string& resume, Ranks* ranks, Eval
 
 int train(const Recipe& recipe, const std::string& resume, EvalHook* hook) {
   const auto launch = dist::read_launch();
-  try {
-    if (!launch.is_many()) return train_as(recipe, resume, nullptr, hook);
-    Ranks ranks(launch, recipe);
-    return ranks.run([&] { return train_as(recipe, resume, &ranks, hook); });
-  } catch (const c10::OutOfMemoryError& error) {  // outside of a step
-    const std::string text = error.what_without_backtrace();
-    throw Error("device: its memory is full before a step begins (" +
-                text.substr(0, text.find(". ")) +
-                "); expected a card with more, a model.dtype of 16 bits, or less that trains "
-                "(--dry-run prints a plan)");
-  }
+  const auto body = [&](Ranks* ranks) {
+    try {
+      return train_as(recipe, resume, ranks, hook);
+    } catch (const c10::OutOfMemoryError&) {
+      throw Error(
+          "device: its memory is full outside of a step; expected a card with more, a model.dtype "
+          "of 16 bits, or less that trains (--dry-run prints a plan)");
+    }
+  };
+  if (!launch.is_many()) return body(nullptr);
+  Ranks ranks(launch, recipe);
+  return ranks.run([&] { return body(&ranks); });
 }
 
 void dry_run(const Recipe& recipe, const std::string& resume, EvalHook* hook) {

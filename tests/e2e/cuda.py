@@ -50,8 +50,7 @@ def trains(test):
 
     again = losses_of(test, "again", *plain)
     adapters = [(test.work / run / "adapter" / "adapter_model.safetensors").read_bytes() for run in ("float32", "again")]
-    print(f"float32 twice: losses within {gap(again, found):.1e}, bytes {'equal' if adapters[0] == adapters[1] else 'DIFFER'}")
-    test.check(gap(again, found) < 1e-5, f"float32 twice: {gap(again, found):.1e}")
+    test.check(adapters[0] == adapters[1], f"float32 twice: other bytes, losses within {gap(again, found):.1e}")
 
     recomputed = losses_of(test, "recomputed", *plain, "train.recompute=full")
     test.check(gap(recomputed, found) < 1e-5, f"recomputed: {gap(recomputed, found):.1e}")
@@ -123,7 +122,7 @@ def refuses(test):
     code, _, err = test.run("finer-train", harness.RECIPE, "device=cuda:100", "output=nowhere")
     test.check(code == 2 and "cuda:100" in err and "there" in err, f"a card that is not there: exit code {code}, {err}")
     # a card of a thousandth of the memory that is there, and of less: a pass, what trains, or the weights do not fit
-    for fraction, part in (("0.001", "memory is full"), ("0.0003", "memory is full"), ("0.00001", "its weights in float32")):
+    for fraction, part in (("0.001", "its largest pass has"), ("0.0003", "full outside of a step"), ("0.00001", "its weights in float32")):
         harness.ENVIRONMENT["PYTORCH_CUDA_ALLOC_CONF"] = f"per_process_memory_fraction:{fraction}"
         code, _, err = test.run("finer-train", harness.RECIPE, CUDA, f"output=full-{fraction}", "batch.device_tokens=100000",
                                 "batch.samples=39", "batch.share_prefix=false", "model.from_scratch.language.mlp_width=4096")

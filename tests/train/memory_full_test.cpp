@@ -24,7 +24,8 @@ TEST_CASE("a full memory is explained by the largest pass and what makes it smal
   const auto batch = batch_of({{0, 100}, {0, 700, 4000}, {0, 50}});
   CHECK(finer::memory_full_text(batch, recipe, int64_t{3} << 30,
                                 "CUDA out of memory. Tried to allocate 20.50 MiB. GPU 0 has a") ==
-        "step 7: the device's memory is full in a pass of 4,000 tokens, longest sample 3,300 (3.0 "
+        "step 7: the device's memory is full; its largest pass has 4,000 tokens, the longest "
+        "sample of it 3,300 (3.0 "
         "GiB "
         "were held, 20.50 MiB more were asked for); expected a pass that fits: batch.device_tokens "
         "below 4096 or train.recompute: full");
@@ -35,5 +36,5 @@ TEST_CASE("where one sample fills the pass, its length is what is left to lower"
   recipe.train.recompute = "full";
   const auto text = finer::memory_full_text(batch_of({{0, 2048}}), recipe, 1 << 20, "no such line");
   CHECK(text.find("(1.0 MiB were held); expected a pass that fits: data.max_tokens below 2048 (one "
-                  "sample fills the pass)") != std::string::npos);
+                  "sample fills the pass; ") != std::string::npos);
 }

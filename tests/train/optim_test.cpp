@@ -178,6 +178,22 @@ TEST_CASE("an optimizer with Muon goes on from its state to the same bits", "[tr
     CHECK(at::equal(one.trainables()[i].leaf, two.trainables()[i].leaf));
 }
 
+TEST_CASE("an update that breaks off is known by it", "[train]") {
+  const auto g = golden("train/muon.safetensors");
+  OptimConfig config;
+  config.matrices = "muon";
+  const auto value = leaf(g.at("start/wide"));
+  Optimizer optimizer({{"wide", "language", false, value, {value.size(0)}}}, config);
+  value.mutable_grad() = g.at("grad0/wide").clone();
+  optimizer.step(1.0);
+  CHECK_FALSE(optimizer.is_updating());
+  const auto gather = [](const at::Tensor&, const at::Tensor&) {
+    throw std::runtime_error("gone");
+  };
+  CHECK_THROWS_AS(optimizer.step(1.0, {0, 2, gather}), std::runtime_error);
+  CHECK(optimizer.is_updating());
+}
+
 TEST_CASE("ranks that share out Muon's matrices make the update of one", "[train]") {
   const auto g = golden("train/muon.safetensors");
   const std::vector<std::string> names = {"wide", "tall", "square"};

@@ -140,8 +140,9 @@ TEST_CASE("a profiled step leaves its tables and changes no byte of the result",
   CHECK_FALSE(fs::exists(run.root() / "a/profile"));
   CHECK_THAT(bytes_of(run.root() / "b/profile/step-2.txt"), Contains("aten::mm"));
   CHECK(fs::exists(run.root() / "b/profile/step-2.json"));
-  CHECK(run.train_fails("c", {"log.profile_step=7"}) ==
+  CHECK(run.train_fails("b", {"log.profile_step=7"}, "never") ==
         "log.profile_step: found 7, which never comes; expected at most 6, the run's last step");
+  CHECK(fs::exists(run.root() / "b/FINISHED"));  // it was not moved aside
 }
 
 TEST_CASE("a resumed run ends in the bytes of an unbroken one, from every checkpoint", "[train]") {
@@ -325,6 +326,23 @@ TEST_CASE("steps without a finite loss end the run after max_bad_steps of them",
   const auto metrics = read_metrics(run.root() / "a/metrics.jsonl");
   CHECK(metrics.size() == 3);
   CHECK(metrics.back().skipped);
+}
+
+TEST_CASE("a memory that is full in an evaluation is said, and what was learned is kept",
+          "[train]") {
+  struct Full : EvalHook {
+    void open(const Recipe&, const RunSetup&) override {}
+    std::vector<std::pair<std::string, double>> measure(const EvalShare&) override {
+      TORCH_CHECK_WITH(OutOfMemoryError, false, "CUDA out of memory. Tried to allocate 2.00 MiB");
+    }
+  };
+  const SmallRun run;
+  Full hook;
+  const auto recipe = run.recipe("a", {"eval.loss_data=" + (run.root() / "set.jsonl").string(),
+                                       "eval.every_steps=3", "checkpoint.every_steps=0"});
+  CHECK_THAT(refusal([&] { train(recipe, "auto", &hook); }),
+             Contains("memory is full in the evaluation after step 3") && Contains("eval.batch"));
+  CHECK(fs::exists(run.root() / "a/checkpoints/step-3/COMPLETE"));
 }
 
 TEST_CASE("a broken sample stops the run and leaves what was learned before it", "[train]") {
