@@ -12,7 +12,7 @@ namespace finer::data {
 
 namespace {
 
-constexpr int64_t kStatusEvery = 50000;
+constexpr int64_t kStatusEveryRecords = 50000;
 
 // Why nothing of a set is left.
 std::string nothing_left(const SetScan& scan, const std::vector<MixtureClass>& classes) {
@@ -66,7 +66,7 @@ SetScan::SetScan(const MixtureConfig& config, const MixtureSet& set,
   int64_t ordinal = 0;
   for_each_unified(set.records, [&](UnifiedRecord&& record) {
     const int64_t at = ordinal++;
-    if (ordinal % kStatusEvery == 0) {
+    if (ordinal % kStatusEveryRecords == 0) {
       status("set " + set.key + ": read " + std::to_string(ordinal) + " records");
     }
     const uint32_t number = class_of(record);

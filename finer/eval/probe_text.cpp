@@ -55,10 +55,6 @@ BootstrapOptions options_of(const EvalRecipe& recipe) {
   return {.num_resamples = recipe.scoring.resamples, .seed = recipe.scoring.seed};
 }
 
-nlohmann::json interval_json(const Interval& x) {
-  return {{"mean", x.mean}, {"low", x.low}, {"high", x.high}};
-}
-
 void add_knowledge(const EvalRecipe& recipe, const std::vector<EvalSet>& sets,
                    EvalResults& results) {
   ReportSection section{.title = "The modality gap"};

@@ -50,11 +50,11 @@ std::string aligned(const std::vector<TextRow>& rows, size_t num_names) {
   return text_table(rows, is_number);
 }
 
+}  // namespace
+
 nlohmann::json interval_json(const Interval& interval) {
   return {{"mean", interval.mean}, {"low", interval.low}, {"high", interval.high}};
 }
-
-}  // namespace
 
 ResultRow result_row(const std::vector<ScoredPrediction>& predictions, DrawBy draw_by,
                      const BootstrapOptions& options) {

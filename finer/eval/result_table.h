@@ -10,6 +10,9 @@
 
 namespace finer {
 
+/// {"mean", "low", "high"}, as results.json has every interval.
+nlohmann::json interval_json(const Interval& interval);
+
 /// One scored prediction.
 struct ScoredPrediction {
   int64_t idx = 0;       // of the record

@@ -26,15 +26,15 @@ namespace finer {
 namespace {
 
 namespace fs = std::filesystem;
-using Json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 
 // Whole lines up to a step; what is behind it, or cut short, is left out.
-std::vector<Json> read_lines(const fs::path& file, int64_t last_step) {
-  std::vector<Json> lines;
+std::vector<OrderedJson> read_lines(const fs::path& file, int64_t last_step) {
+  std::vector<OrderedJson> lines;
   std::ifstream stream(file);
   for (std::string text; std::getline(stream, text) && !stream.eof();) {
     try {
-      auto line = Json::parse(text);
+      auto line = OrderedJson::parse(text);
       if (line.at("step").get<int64_t>() > last_step) break;
       lines.push_back(std::move(line));
     } catch (const nlohmann::json::exception&) {
@@ -98,7 +98,7 @@ void EvalTrack::after_step(int64_t step, bool is_last) {
   for (const auto& [name, ignored] : metrics) names.push_back(name);
   FINER_CHECK(!names.empty(), "an evaluation that measures something");
   metric_ = recipe_.eval.best_by.empty() ? names.front() : recipe_.eval.best_by;
-  Json line = {{"step", step}};
+  OrderedJson line = {{"step", step}};
   std::string said = "evaluation at step " + std::to_string(step) + ":";
   std::optional<double> value;
   for (const auto& [name, x] : metrics) {
@@ -148,7 +148,7 @@ void EvalTrack::keep_best(int64_t step) {
     save_model(*run_.model, recipe_.model, partial / "model");
   save_adapter_files(recipe_, *run_.model, partial / "adapter");
   atomic_write(partial / "best.json",
-               Json({{"step", step}, {"metric", metric_}, {"value", *best_}}).dump() + "\n");
+               OrderedJson({{"step", step}, {"metric", metric_}, {"value", *best_}}).dump() + "\n");
   fs::remove_all(old);
   if (fs::exists(dir)) fs::rename(dir, old);
   fs::rename(partial, dir);
