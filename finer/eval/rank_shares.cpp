@@ -106,7 +106,8 @@ void merge_parts(const EvalRecipe& recipe) {
   if (!fs::is_directory(folder)) return;
   std::map<std::string, std::vector<fs::path>> files;
   for (const auto& entry : fs::recursive_directory_iterator(folder)) {
-    if (entry.path().extension() == ".jsonl")
+    // An empty one holds no answer, and no settings where its rank was killed as it made it.
+    if (entry.path().extension() == ".jsonl" && entry.file_size() > 0)
       files[entry.path().filename().string()].push_back(entry.path());
   }
   for (auto& [name, paths] : files) {

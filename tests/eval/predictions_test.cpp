@@ -1,6 +1,8 @@
 #include "finer/eval/predictions.h"
 
 #include "finer/core/error.h"
+#include "finer/eval/eval_recipe.h"
+#include "finer/eval/rank_shares.h"
 #include "tests/data/scratch.h"
 
 #include <algorithm>
@@ -121,4 +123,33 @@ TEST_CASE("two processes do not write one file", "[eval]") {
   const auto file = scratch.root() / "a.jsonl";
   const PredictionsFile first(file, kSettings);
   CHECK(message_of(file, kSettings).find("another finer-eval is writing it") != std::string::npos);
+}
+
+TEST_CASE("the parts of ranks become one file, also where a rank was killed as it made its own",
+          "[eval]") {
+  const finer::data::Scratch scratch;
+  finer::EvalRecipe recipe;
+  recipe.output = (scratch.root() / "eval").string();
+  const auto part = [&](int rank) {
+    return scratch.root() / "eval" / "parts" / ("rank-" + std::to_string(rank)) / "predictions" /
+           "a.jsonl";
+  };
+  {
+    PredictionsFile first(part(0), kSettings), third(part(2), kSettings);
+    first.append(answer(4, "a gull"));
+    third.append(answer(2, "a tern"));
+  }
+  fs::create_directories(part(1).parent_path());
+  std::ofstream(part(1)).close();  // no settings yet
+  finer::merge_parts(recipe);
+  CHECK_FALSE(fs::exists(scratch.root() / "eval" / "parts"));
+  const PredictionsFile whole(scratch.root() / "eval" / "predictions" / "a.jsonl", kSettings);
+  REQUIRE(whole.all().size() == 2);
+  CHECK(whole.all().at(2).text == "a tern");
+  CHECK(whole.all().at(4).text == "a gull");
+
+  // answers without settings are nobody's
+  fs::create_directories(part(0).parent_path());
+  std::ofstream(part(0)) << finer::prediction_line(answer(9, "an auk")) << "\n";
+  CHECK_THROWS_AS(finer::merge_parts(recipe), finer::DataError);
 }
