@@ -15,12 +15,6 @@ __device__ float warp_max(float x) {
   return x;
 }
 
-__device__ float warp_sum(float x) {
-#pragma unroll
-  for (int step = 16; step > 0; step /= 2) x += __shfl_xor_sync(0xffffffffU, x, step);
-  return x;
-}
-
 // Softmax of the block's queries as far as this warp has come; `acc` has columns lane * kColumns..
 template <int kColumns>
 struct Running {

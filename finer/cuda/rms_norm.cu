@@ -9,8 +9,7 @@ namespace {
 // bits.
 __device__ float block_sum(float x) {
   __shared__ float of_warp[16];
-#pragma unroll
-  for (int step = 16; step > 0; step /= 2) x += __shfl_xor_sync(0xffffffffU, x, step);
+  x = warp_sum(x);
   if (blockDim.x == 32) return x;
   if (threadIdx.x % 32 == 0) of_warp[threadIdx.x / 32] = x;
   __syncthreads();

@@ -47,6 +47,13 @@ __host__ __device__ inline float rounded(float x) {
   return to_float(from_float<T>(x));
 }
 
+/// Sum over the warp, given to every lane; the same input gives the same bits.
+__device__ inline float warp_sum(float x) {
+#pragma unroll
+  for (int step = 16; step > 0; step /= 2) x += __shfl_xor_sync(0xffffffffU, x, step);
+  return x;
+}
+
 /// Values in 16 bytes.
 template <class T>
 constexpr int kPackSize = 16 / static_cast<int>(sizeof(T));

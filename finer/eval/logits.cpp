@@ -75,6 +75,15 @@ void write_logits(const ModelConfig& model_config, const fs::path& adapter, cons
   save_safetensors(out, logits);
 }
 
+double loss_sum(Llava& model, const data::PackedBatch& packed, int64_t chunk_tokens) {
+  const at::NoGradGuard no_gradients;
+  const auto batch = to_device(packed, model);
+  const auto hidden = model.forward(batch.input, batch.rows);
+  const auto is_target = batch.weights.ne(0).to(at::kFloat);  // not what only fills up a multiple
+  return head_loss(hidden, model.language().head(), batch.targets, is_target, chunk_tokens)
+      .item<double>();
+}
+
 DataLoss data_loss(const Recipe& recipe_in, const fs::path& adapter) {
   const at::NoGradGuard no_gradients;
   auto recipe = recipe_in;
@@ -92,11 +101,7 @@ DataLoss data_loss(const Recipe& recipe_in, const fs::path& adapter) {
       samples.push_back(std::move(prepared.sample));
       const auto packed = data::pack(std::move(samples));
       if (packed.num_label_tokens == 0) continue;
-      const auto batch = to_device(packed, *run.model);
-      const auto hidden = run.model->forward(batch.input, batch.rows);
-      sum += head_loss(hidden, run.model->language().head(), batch.targets,
-                       batch.weights.ne(0).to(at::kFloat), recipe.loss.chunk_tokens)
-                 .item<double>();
+      sum += loss_sum(*run.model, packed, recipe.loss.chunk_tokens);
       out.label_tokens += packed.num_label_tokens;
     }
   }

@@ -1,5 +1,7 @@
 #pragma once
 
+#include "data/pack.h"
+#include "finer/model/llava.h"
 #include "finer/recipe/recipe.h"
 
 #include <filesystem>
@@ -16,6 +18,10 @@ void write_logits(const ModelConfig& model, const std::filesystem::path& adapter
                   const std::filesystem::path& tokens, const std::filesystem::path& images,
                   const std::string& image_aspect, const std::string& device,
                   const std::filesystem::path& out);
+
+/// Sum of the losses of a packed row's targets, each counted once whatever its set's weight. No
+/// gradients.
+double loss_sum(Llava& model, const data::PackedBatch& packed, int64_t chunk_tokens);
 
 struct DataLoss {
   double loss = 0;  // mean over label tokens

@@ -4,10 +4,9 @@
 #include "finer/eval/conversations.h"
 #include "finer/eval/eval_recipe.h"
 #include "finer/eval/eval_set.h"
+#include "finer/eval/logits.h"
 #include "finer/eval/prompts.h"
 #include "finer/eval/scores.h"
-#include "finer/train/device_batch.h"
-#include "finer/train/loss.h"
 
 #include <ATen/core/grad_mode.h>
 
@@ -74,11 +73,7 @@ class TrainEval : public EvalHook {
       samples.clear();
       tokens = 0;
       if (packed.num_label_tokens == 0) return;
-      const auto batch = to_device(packed, *run_->model);
-      const auto hidden = run_->model->forward(batch.input, batch.rows);
-      sum += head_loss(hidden, run_->model->language().head(), batch.targets,
-                       batch.weights.ne(0).to(at::kFloat), recipe_->loss.chunk_tokens)
-                 .item<double>();
+      sum += loss_sum(*run_->model, packed, recipe_->loss.chunk_tokens);
       count += packed.num_label_tokens;
     };
     for (size_t i = 0; i < places_.size(); ++i) {

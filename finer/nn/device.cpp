@@ -16,6 +16,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <mutex>
 #include <optional>
 #include <string_view>
 
@@ -75,10 +76,12 @@ void open_kernels() {
     FINER_CHECK(has_cuda_kernels(), "libfiner_cuda.so registers its operators when it is opened");
     return;
   }
-  log::warn(
-      "device: libfiner_cuda.so is not beside the program (it is built where nvcc is), so "
-      "LibTorch's "
-      "operators do its work, more slowly");
+  static std::once_flag is_said;  // ranks open their device several times
+  std::call_once(is_said, [] {
+    log::warn(
+        "device: libfiner_cuda.so is not beside the program (it is built where nvcc is), so "
+        "LibTorch's operators do its work, more slowly");
+  });
 }
 
 // The driver is asked directly: LibTorch's questions about a device lie in headers that only CUDA

@@ -49,7 +49,6 @@ def peft_command(case, args, run, micro, checkpointing):
 def measure(name, command, environment, run, args):
     """Runs a side; None where it fails, which is said."""
     shutil.rmtree(run, ignore_errors=True)
-    run.parent.mkdir(parents=True, exist_ok=True)
     began, first = time.perf_counter(), None
     metrics, log = run / "metrics.jsonl", run.with_suffix(".log")
     with open(log, "w") as out:

@@ -18,8 +18,6 @@ import cuda_case
 import finer_program
 
 NUM_PICTURES, QUESTIONS_EACH = 8, 8
-SYSTEM = ("A chat between a curious user and an artificial intelligence assistant. "
-          "The assistant gives helpful, detailed, and polite answers to the user's questions.")
 
 
 def make_questions(work, tokens):
@@ -42,11 +40,13 @@ def by_transformers(model_dir, questions, args):
     import sentencepiece
     import torch
     from transformers import LlavaForConditionalGeneration
+    from conversation import SYSTEM
+    from llava import image_positions
     from pictures import load_processor, pixels_of
     model = LlavaForConditionalGeneration.from_pretrained(model_dir, dtype=torch.bfloat16, attn_implementation="sdpa",
                                                           device_map={"": args.device}).eval()
     pieces, processor = sentencepiece.SentencePieceProcessor(str(model_dir / "tokenizer.model")), load_processor(model_dir)
-    positions = (model.config.vision_config.image_size // model.config.vision_config.patch_size) ** 2
+    positions = image_positions(model)
     rows = [[1] + pieces.encode(SYSTEM + " USER: ") + [32000] * positions + pieces.encode("\n" + q["prompt"] + " ASSISTANT:")
             for q in questions]
     longest = max(map(len, rows))

@@ -15,9 +15,8 @@
 #include <vector>
 
 // generate_side MODEL QUESTIONS.jsonl THREADS SEQUENCES reuse|none [DEVICE DTYPE]: a line a
-// question,
-// {"image", "prompt", "tokens"}. Pictures and prompts are ready before the clock starts; the cache
-// is empty.
+// question, {"image", "prompt", "tokens"}. Pictures and prompts are ready before the clock starts;
+// the cache is empty.
 int main(int argc, char** argv) {
   return finer::cli::run("generate_side", [&] {
     if (argc != 6 && argc != 8)
